@@ -1,0 +1,3 @@
+//! The absurd command.
+
+fn main() {}

@@ -1,0 +1,358 @@
+//! Spawning: one builder that becomes a future.
+
+use std::{
+    borrow::Cow,
+    future::{Future, IntoFuture},
+    marker::PhantomData,
+    pin::Pin,
+};
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use sqlx::PgConnection;
+
+use super::{Client, result::ResultOf};
+use crate::{
+    db::SpawnRow,
+    error::Error,
+    ids::{QueueName, RunId, TaskId, TaskName},
+    payload,
+    retry::{Attempts, Cancellation, RetryPolicy},
+    task::{TaskDef, TaskDefaults},
+};
+
+/// All that may be said of a spawn besides name and params.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct SpawnOptions {
+    /// The queue; the task's own, else the client's, where it is absent.
+    pub queue: Option<String>,
+    /// How many attempts the task has.
+    pub max_attempts: Attempts,
+    /// The delays between them.
+    pub retry: Option<RetryPolicy>,
+    /// When it is cancelled by itself.
+    pub cancellation: Cancellation,
+    /// Any JSON kept with the task, for tracing and the like.
+    pub headers: Map<String, Value>,
+    /// A second spawn with the same key in the queue returns the first one's task.
+    pub idempotency_key: Option<String>,
+}
+
+impl SpawnOptions {
+    fn with_defaults(defaults: TaskDefaults) -> Self {
+        Self {
+            queue: defaults.queue.map(str::to_owned),
+            max_attempts: defaults.max_attempts,
+            retry: defaults.retry,
+            cancellation: defaults.cancellation,
+            ..Self::default()
+        }
+    }
+
+    /// The wire form.
+    fn to_json(&self, default_max_attempts: u32) -> Result<Value, Error> {
+        let mut options = Map::new();
+        let attempts = match self.max_attempts {
+            Attempts::Inherit => Some(default_max_attempts),
+            Attempts::AtMost(attempts) => Some(attempts),
+            Attempts::Unlimited => None,
+        };
+        if let Some(attempts) = attempts {
+            if attempts == 0 || i32::try_from(attempts).is_err() {
+                let problem = Cow::from(format!("{attempts} is out of range; at least one"));
+                return Err(Error::Option { option: "max_attempts", problem });
+            }
+            options.insert("max_attempts".into(), json!(attempts));
+        }
+        if let Some(policy) = self.retry {
+            options.insert("retry_strategy".into(), policy.to_json()?);
+        }
+        if let Some(cancellation) = self.cancellation.to_json() {
+            options.insert("cancellation".into(), cancellation);
+        }
+        if !self.headers.is_empty() {
+            options.insert("headers".into(), Value::Object(self.headers.clone()));
+        }
+        if let Some(key) = &self.idempotency_key {
+            options.insert("idempotency_key".into(), json!(key));
+        }
+        Ok(Value::Object(options))
+    }
+}
+
+/// A spawn about to happen: add options, then `.await`.
+#[must_use = "nothing is spawned until this is awaited"]
+pub struct Spawn<'c, Output> {
+    client: &'c Client,
+    name: String,
+    params: Result<Value, Error>,
+    options: SpawnOptions,
+    connection: Option<&'c mut PgConnection>,
+    output: PhantomData<fn() -> Output>,
+}
+
+/// The setters that spawns from a client and from a task share.
+macro_rules! spawn_setters {
+    () => {
+        /// How many attempts the task has, the first one included.
+        pub fn max_attempts(mut self, attempts: u32) -> Self {
+            self.options.max_attempts = Attempts::AtMost(attempts);
+            self
+        }
+
+        /// Attempts without limit.
+        pub fn unlimited_attempts(mut self) -> Self {
+            self.options.max_attempts = Attempts::Unlimited;
+            self
+        }
+
+        /// The delays between attempts.
+        pub fn retry(mut self, policy: RetryPolicy) -> Self {
+            self.options.retry = Some(policy);
+            self
+        }
+
+        /// When the task is cancelled by itself.
+        pub fn cancellation(mut self, cancellation: Cancellation) -> Self {
+            self.options.cancellation = cancellation;
+            self
+        }
+
+        /// Adds a header.
+        pub fn header(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+            self.options.headers.insert(name.into(), value.into());
+            self
+        }
+
+        /// A second spawn with this key in the queue returns the first one's task,
+        /// until that is cleaned up.
+        pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
+            self.options.idempotency_key = Some(key.into());
+            self
+        }
+
+        /// The queue, where it is neither the task's nor the caller's.
+        pub fn queue(mut self, queue: impl Into<String>) -> Self {
+            self.options.queue = Some(queue.into());
+            self
+        }
+    };
+}
+pub(crate) use spawn_setters;
+
+impl<'c, Output> Spawn<'c, Output> {
+    spawn_setters!();
+
+    /// Spawns inside the caller's transaction: the task exists when that commits.
+    pub fn on(mut self, connection: &'c mut PgConnection) -> Self {
+        self.connection = Some(connection);
+        self
+    }
+
+    async fn send(self) -> Result<TaskHandle<Output>, Error> {
+        let prepared = self.client.prepare_spawn(&self.name, self.options)?;
+        let params = self.params?;
+        let Prepared { queue, options, .. } = prepared;
+        let db = self.client.db();
+        let row = db.spawn_task(self.connection, &queue, &self.name, &params, &options).await;
+        let row = row.map_err(|error| Error::from_db(error, queue.as_str()))?;
+        let client = Client { shared: self.client.shared.clone(), queue };
+        Ok(TaskHandle { client, spawned: row.into(), output: PhantomData })
+    }
+}
+
+impl<'c, Output: Send + 'c> IntoFuture for Spawn<'c, Output> {
+    type Output = Result<TaskHandle<Output>, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'c>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}
+
+/// What a spawn returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[non_exhaustive]
+pub struct Spawned {
+    /// The task.
+    pub task_id: TaskId,
+    /// Its current run.
+    pub run_id: RunId,
+    /// The number of that run's attempt, from 1.
+    pub attempt: i32,
+    /// False when the idempotency key belonged to a task that existed already.
+    pub created: bool,
+}
+
+impl From<SpawnRow> for Spawned {
+    fn from(row: SpawnRow) -> Self {
+        Self {
+            task_id: row.task_id,
+            run_id: row.run_id,
+            attempt: row.attempt,
+            created: row.created,
+        }
+    }
+}
+
+/// A task that was spawned, and a way to its result.
+#[derive(Debug, Clone)]
+pub struct TaskHandle<Output> {
+    client: Client,
+    spawned: Spawned,
+    output: PhantomData<fn() -> Output>,
+}
+
+impl<Output: serde::de::DeserializeOwned> TaskHandle<Output> {
+    /// The task's id.
+    pub fn task_id(&self) -> TaskId {
+        self.spawned.task_id
+    }
+
+    /// All that the spawn returned.
+    pub fn spawned(&self) -> Spawned {
+        self.spawned
+    }
+
+    /// The queue it went to.
+    pub fn queue(&self) -> &QueueName {
+        self.client.queue()
+    }
+
+    /// Waits for the task's end. See [`ResultOf::timeout`].
+    pub fn result(&self) -> ResultOf<'_, Output> {
+        self.client.result_of(self.spawned.task_id)
+    }
+}
+
+/// A spawn's options, resolved.
+pub(crate) struct Prepared {
+    pub(crate) queue: QueueName,
+    pub(crate) options: Value,
+}
+
+impl Client {
+    /// Spawns a task by its definition.
+    ///
+    /// The task's own queue goes before the client's.
+    pub fn spawn<T: TaskDef>(&self, task: T, params: T::Params) -> Spawn<'_, T::Output> {
+        // The value only names the type.
+        let _ = task;
+        let what = || format!("the params of task `{}`", T::NAME);
+        Spawn {
+            client: self,
+            name: T::NAME.to_owned(),
+            params: payload::encode(what, &params).map_err(Error::from),
+            options: SpawnOptions::with_defaults(T::defaults()),
+            connection: None,
+            output: PhantomData,
+        }
+    }
+
+    /// Spawns a task by its name, with params as JSON: for tasks that live elsewhere.
+    pub fn spawn_by_name(&self, name: impl Into<String>, params: Value) -> Spawn<'_, Value> {
+        Spawn {
+            client: self,
+            name: name.into(),
+            params: Ok(params),
+            options: SpawnOptions::default(),
+            connection: None,
+            output: PhantomData,
+        }
+    }
+
+    /// Spawns a task once for each of many params, in one trip.
+    pub fn spawn_many<T: TaskDef>(
+        &self,
+        task: T,
+        params: impl IntoIterator<Item = T::Params>,
+    ) -> SpawnBatch<'_> {
+        let _ = task;
+        let what = || format!("the params of task `{}`", T::NAME);
+        let params = params
+            .into_iter()
+            .map(|params| payload::encode(what, &params))
+            .collect::<Result<Vec<_>, _>>();
+        SpawnBatch {
+            client: self,
+            name: T::NAME,
+            params: params.map_err(Error::from),
+            options: SpawnOptions::with_defaults(T::defaults()),
+            connection: None,
+        }
+    }
+
+    /// Runs the hook and resolves what is left open, without any trip.
+    pub(crate) fn prepare_spawn(
+        &self,
+        name: &str,
+        mut options: SpawnOptions,
+    ) -> Result<Prepared, Error> {
+        TaskName::new(name)?;
+        if let Some(hook) = &self.shared.before_spawn {
+            hook(name, &mut options);
+        }
+        let queue = match &options.queue {
+            Some(queue) => QueueName::new(queue)?,
+            None => self.queue.clone(),
+        };
+        let options = options.to_json(self.shared.default_max_attempts)?;
+        Ok(Prepared { queue, options })
+    }
+}
+
+/// Many spawns of one task about to happen: `.await` it.
+#[must_use = "nothing is spawned until this is awaited"]
+pub struct SpawnBatch<'c> {
+    client: &'c Client,
+    name: &'static str,
+    params: Result<Vec<Value>, Error>,
+    options: SpawnOptions,
+    connection: Option<&'c mut PgConnection>,
+}
+
+impl<'c> SpawnBatch<'c> {
+    spawn_setters!();
+
+    /// Spawns inside the caller's transaction.
+    pub fn on(mut self, connection: &'c mut PgConnection) -> Self {
+        self.connection = Some(connection);
+        self
+    }
+
+    async fn send(mut self) -> Result<Vec<Spawned>, Error> {
+        if self.options.idempotency_key.is_some() {
+            let problem = "all tasks of the batch would share it; spawn them one by one".into();
+            return Err(Error::Option { option: "idempotency_key", problem });
+        }
+        let prepared = self.client.prepare_spawn(self.name, self.options)?;
+        let (queue, options) = (prepared.queue, prepared.options);
+        let params = self.params?;
+        let db = self.client.db();
+        let failed = |error| Error::from_db(error, queue.as_str());
+        if self.client.features().await?.spawn_tasks {
+            let name = self.name;
+            let task = |params| json!({ "name": name, "params": params, "options": options });
+            let tasks = Value::Array(params.into_iter().map(task).collect());
+            let rows = db.spawn_tasks(self.connection, &queue, &tasks).await.map_err(failed)?;
+            return Ok(rows.into_iter().map(Spawned::from).collect());
+        }
+        let mut spawned = Vec::with_capacity(params.len());
+        for params in params {
+            let on = self.connection.as_deref_mut();
+            let row = db.spawn_task(on, &queue, self.name, &params, &options).await;
+            spawned.push(row.map_err(failed)?.into());
+        }
+        Ok(spawned)
+    }
+}
+
+impl<'c> IntoFuture for SpawnBatch<'c> {
+    type Output = Result<Vec<Spawned>, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'c>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}

@@ -1,0 +1,248 @@
+//! One function a statement: bind, send, read. No decisions.
+
+use serde_json::Value;
+use sqlx::{PgConnection, Row as _, postgres::PgRow};
+
+use super::{
+    ClaimedRow, Db, DbError, Repeat, ResultRow, Statement, Timestamptz, WriteRow,
+    statements as sql,
+    writes::{Wait, WaitOn, Write},
+};
+use crate::ids::{QueueName, RunId, TaskId};
+
+/// The row of `spawn_task` and `retry_task`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SpawnRow {
+    pub(crate) task_id: TaskId,
+    pub(crate) run_id: RunId,
+    pub(crate) attempt: i32,
+    pub(crate) created: bool,
+}
+
+impl SpawnRow {
+    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            task_id: TaskId(row.try_get("task_id")?),
+            run_id: RunId(row.try_get("run_id")?),
+            attempt: row.try_get("attempt")?,
+            created: row.try_get("created")?,
+        })
+    }
+}
+
+/// What became of a wait.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Waited {
+    /// The run sleeps now; its slot is free.
+    Parked,
+    /// It had come already.
+    Delivered(Value),
+    /// The time was over.
+    TimedOut,
+}
+
+/// Reads the one row of an answer.
+fn one<T>(
+    statement: &'static Statement,
+    rows: &[PgRow],
+    read: impl Fn(&PgRow) -> Result<T, sqlx::Error>,
+) -> Result<T, DbError> {
+    rows.first()
+        .ok_or(sqlx::Error::RowNotFound)
+        .and_then(read)
+        .map_err(|source| DbError::Answer { statement: statement.name, source })
+}
+
+/// Reads all rows of an answer.
+fn all<T>(
+    statement: &'static Statement,
+    rows: &[PgRow],
+    read: impl Fn(&PgRow) -> Result<T, sqlx::Error>,
+) -> Result<Vec<T>, DbError> {
+    rows.iter()
+        .map(read)
+        .collect::<Result<_, _>>()
+        .map_err(|source| DbError::Answer { statement: statement.name, source })
+}
+
+impl Db {
+    pub(crate) async fn current_time(&self) -> Result<Timestamptz, DbError> {
+        let rows = self.call(None, &sql::CURRENT_TIME, Repeat::Safe, |query| query).await?;
+        one(&sql::CURRENT_TIME, &rows, |row| row.try_get("now"))
+    }
+
+    pub(crate) async fn spawn_task(
+        &self,
+        on: Option<&mut PgConnection>,
+        queue: &QueueName,
+        name: &str,
+        params: &Value,
+        options: &Value,
+    ) -> Result<SpawnRow, DbError> {
+        // Only a key makes a second sending harmless.
+        let has_key = options.get("idempotency_key").is_some();
+        let repeat = if has_key { Repeat::Safe } else { Repeat::Unsafe };
+        let statement = &sql::SPAWN_TASK;
+        let bind = |query: super::PgQuery<'_>| {
+            query
+                .bind(queue.as_str().to_owned())
+                .bind(name.to_owned())
+                .bind(params.clone())
+                .bind(options.clone())
+        };
+        let rows = self.call(on, statement, repeat, bind).await?;
+        one(statement, &rows, SpawnRow::read)
+    }
+
+    pub(crate) async fn spawn_tasks(
+        &self,
+        on: Option<&mut PgConnection>,
+        queue: &QueueName,
+        tasks: &Value,
+    ) -> Result<Vec<SpawnRow>, DbError> {
+        let bind =
+            |query: super::PgQuery<'_>| query.bind(queue.as_str().to_owned()).bind(tasks.clone());
+        let rows = self.call(on, &sql::SPAWN_TASKS, Repeat::Unsafe, bind).await?;
+        all(&sql::SPAWN_TASKS, &rows, SpawnRow::read)
+    }
+
+    pub(crate) async fn emit_event(
+        &self,
+        on: Option<&mut PgConnection>,
+        queue: &str,
+        event: &str,
+        payload: &Value,
+    ) -> Result<(), DbError> {
+        let bind = |query: super::PgQuery<'_>| {
+            query.bind(queue.to_owned()).bind(event.to_owned()).bind(payload.clone())
+        };
+        self.call(on, &sql::EMIT_EVENT, Repeat::Safe, bind).await.map(drop)
+    }
+
+    pub(crate) async fn cancel_task(
+        &self,
+        on: Option<&mut PgConnection>,
+        queue: &QueueName,
+        task: TaskId,
+    ) -> Result<(), DbError> {
+        let bind = |query: super::PgQuery<'_>| query.bind(queue.as_str().to_owned()).bind(task.0);
+        self.call(on, &sql::CANCEL_TASK, Repeat::Safe, bind).await.map(drop)
+    }
+
+    pub(crate) async fn retry_task(
+        &self,
+        queue: &QueueName,
+        task: TaskId,
+        options: &Value,
+    ) -> Result<SpawnRow, DbError> {
+        let bind = |query: super::PgQuery<'_>| {
+            query.bind(queue.as_str().to_owned()).bind(task.0).bind(options.clone())
+        };
+        let rows = self.call(None, &sql::RETRY_TASK, Repeat::Unsafe, bind).await?;
+        one(&sql::RETRY_TASK, &rows, SpawnRow::read)
+    }
+
+    /// `watch`: ask for a notification of the end as well.
+    pub(crate) async fn task_result(
+        &self,
+        queue: &QueueName,
+        task: TaskId,
+        watch: bool,
+    ) -> Result<Option<ResultRow>, DbError> {
+        let statement = if watch { &sql::WATCH_TASK_RESULT } else { &sql::GET_TASK_RESULT };
+        let bind = |query: super::PgQuery<'_>| query.bind(queue.as_str().to_owned()).bind(task.0);
+        let rows = self.call(None, statement, Repeat::Safe, bind).await?;
+        Ok(all(statement, &rows, ResultRow::read)?.into_iter().next())
+    }
+
+    /// Not repeated when the answer is lost: those runs come back when their leases end.
+    pub(crate) async fn claim(
+        &self,
+        queue: &QueueName,
+        worker: &str,
+        lease_seconds: i32,
+        quantity: i32,
+        with_checkpoints: bool,
+    ) -> Result<Vec<ClaimedRow>, DbError> {
+        let statement = if with_checkpoints { &sql::CLAIM_RUNS } else { &sql::CLAIM_TASK };
+        let bind = |query: super::PgQuery<'_>| {
+            query
+                .bind(queue.as_str().to_owned())
+                .bind(worker.to_owned())
+                .bind(lease_seconds)
+                .bind(quantity)
+        };
+        let rows = self.call(None, statement, Repeat::Unsafe, bind).await?;
+        all(statement, &rows, |row| ClaimedRow::read(row, with_checkpoints))
+    }
+
+    pub(crate) async fn checkpoints(
+        &self,
+        queue: &QueueName,
+        task: TaskId,
+        run: RunId,
+    ) -> Result<Vec<(String, Value)>, DbError> {
+        let bind = |query: super::PgQuery<'_>| {
+            query.bind(queue.as_str().to_owned()).bind(task.0).bind(run.0)
+        };
+        let rows = self.call(None, &sql::GET_CHECKPOINTS, Repeat::Safe, bind).await?;
+        all(&sql::GET_CHECKPOINTS, &rows, |row| {
+            let state: Option<Value> = row.try_get("state")?;
+            Ok((row.try_get("checkpoint_name")?, state.unwrap_or(Value::Null)))
+        })
+    }
+
+    /// Repeats are safe: each write either finds its own trace or is refused as stale.
+    pub(crate) async fn write_runs(
+        &self,
+        queue: &QueueName,
+        worker: &str,
+        writes: &[&Write],
+    ) -> Result<Vec<WriteRow>, DbError> {
+        let writes = serde_json::to_value(writes).map_err(|source| DbError::Answer {
+            statement: sql::WRITE_RUNS.name,
+            source: sqlx::Error::Encode(Box::new(source)),
+        })?;
+        let bind = |query: super::PgQuery<'_>| {
+            query.bind(queue.as_str().to_owned()).bind(worker.to_owned()).bind(writes.clone())
+        };
+        let rows = self.call(None, &sql::WRITE_RUNS, Repeat::Unsafe, bind).await?;
+        all(&sql::WRITE_RUNS, &rows, WriteRow::read)
+    }
+
+    pub(crate) async fn wait(
+        &self,
+        queue: &QueueName,
+        worker: &str,
+        wait: &Wait,
+    ) -> Result<Waited, DbError> {
+        let statement = match wait.on {
+            WaitOn::Event(_) => &sql::WAIT_FOR_EVENT,
+            WaitOn::Task { .. } => &sql::WAIT_FOR_TASK,
+        };
+        let bind = |query: super::PgQuery<'_>| {
+            let query = query
+                .bind(queue.as_str().to_owned())
+                .bind(worker.to_owned())
+                .bind(wait.task.0)
+                .bind(wait.run.0)
+                .bind(wait.step.clone());
+            let query = match &wait.on {
+                WaitOn::Event(event) => query.bind(event.clone()),
+                WaitOn::Task { queue, task } => query.bind(queue.clone()).bind(task.0),
+            };
+            query.bind(wait.timeout)
+        };
+        let rows = self.call(None, statement, Repeat::Unsafe, bind).await?;
+        one(statement, &rows, |row| {
+            Ok(match row.try_get::<&str, _>("outcome")? {
+                "parked" => Waited::Parked,
+                "timed_out" => Waited::TimedOut,
+                _ => {
+                    let payload: Option<Value> = row.try_get("payload")?;
+                    Waited::Delivered(payload.unwrap_or(Value::Null))
+                }
+            })
+        })
+    }
+}

@@ -1,0 +1,233 @@
+//! A worker's writes by the contract's own functions, for databases that hold
+//! upstream's schema: the same meaning in more trips, and without the fence by worker.
+
+use serde_json::{Value, json};
+use sqlx::Row as _;
+
+use super::{
+    Db, DbError, Repeat, SpawnRow, Timestamptz, Waited, statements as sql,
+    writes::{Wait, WaitOn, Write, read_wake_text, wake_text},
+};
+use crate::ids::{QueueName, RunId, TaskId};
+
+/// How long a parent sleeps between two looks at its child, in seconds.
+const CHILD_POLL_SECONDS: f64 = 5.0;
+
+impl Db {
+    /// One write, by itself. The answer is the `detail` that `write_runs` would give.
+    ///
+    /// A terminal failure can't be told apart here: the task's own attempts decide.
+    pub(crate) async fn write_by_contract(
+        &self,
+        queue: &QueueName,
+        write: &Write,
+    ) -> Result<Value, DbError> {
+        match write {
+            Write::Checkpoint { run, task, step, state, extend } => {
+                self.set_checkpoint(queue, *task, *run, step, state, Some(*extend)).await?;
+            }
+            Write::Complete { run, result } => {
+                let bind = |query: super::PgQuery<'_>| {
+                    query.bind(queue.as_str().to_owned()).bind(run.0).bind(result.clone())
+                };
+                self.call(None, &sql::COMPLETE_RUN, Repeat::Unsafe, bind).await?;
+            }
+            Write::Fail { run, reason, retry_in, .. } => {
+                let bind = |query: super::PgQuery<'_>| {
+                    query
+                        .bind(queue.as_str().to_owned())
+                        .bind(run.0)
+                        .bind(reason.clone())
+                        .bind(*retry_in)
+                };
+                self.call(None, &sql::FAIL_RUN, Repeat::Unsafe, bind).await?;
+            }
+            Write::Extend { run, seconds } => {
+                let bind = |query: super::PgQuery<'_>| {
+                    query.bind(queue.as_str().to_owned()).bind(run.0).bind(*seconds)
+                };
+                self.call(None, &sql::EXTEND_CLAIM, Repeat::Safe, bind).await?;
+            }
+            Write::Sleep { run, task, step, seconds, until } => {
+                return self.sleep(queue, (*task, *run, step), *seconds, *until).await;
+            }
+            Write::Defer { run, seconds } => self.schedule_run(queue, *run, *seconds).await?,
+            Write::Release { run } => self.schedule_run(queue, *run, 0.0).await?,
+            Write::Spawn { run, task, step, queue: to, name, params, options } => {
+                return self
+                    .spawn_once(queue, (*task, *run, step), (to, name), params, options)
+                    .await;
+            }
+            Write::Emit { run, task, step, queue: to, event, payload } => {
+                self.emit_event(None, to, event, payload).await?;
+                self.set_checkpoint(queue, *task, *run, step, &json!(true), None).await?;
+            }
+        }
+        Ok(Value::Null)
+    }
+
+    async fn set_checkpoint(
+        &self,
+        queue: &QueueName,
+        task: TaskId,
+        run: RunId,
+        step: &str,
+        state: &Value,
+        extend: Option<i32>,
+    ) -> Result<(), DbError> {
+        let bind = |query: super::PgQuery<'_>| {
+            query
+                .bind(queue.as_str().to_owned())
+                .bind(task.0)
+                .bind(step.to_owned())
+                .bind(state.clone())
+                .bind(run.0)
+                .bind(extend)
+        };
+        self.call(None, &sql::SET_CHECKPOINT, Repeat::Safe, bind).await.map(drop)
+    }
+
+    async fn schedule_run(
+        &self,
+        queue: &QueueName,
+        run: RunId,
+        seconds: f64,
+    ) -> Result<(), DbError> {
+        let bind = |query: super::PgQuery<'_>| {
+            query.bind(queue.as_str().to_owned()).bind(run.0).bind(seconds)
+        };
+        self.call(None, &sql::SCHEDULE_RUN, Repeat::Unsafe, bind).await.map(drop)
+    }
+
+    async fn sleep(
+        &self,
+        queue: &QueueName,
+        (task, run, step): (TaskId, RunId, &str),
+        seconds: Option<f64>,
+        until: Option<jiff::Timestamp>,
+    ) -> Result<Value, DbError> {
+        let now = self.current_time().await?.finite().unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let stored = self.checkpoints(queue, task, run).await?;
+        let stored = stored.iter().find(|(name, _)| name == step);
+        let wake = match stored.and_then(|(_, state)| read_wake_text(state.as_str()?)) {
+            Some(wake) => wake,
+            None => {
+                let in_seconds = jiff::SignedDuration::from_secs_f64(seconds.unwrap_or(0.0));
+                let wake = until.unwrap_or_else(|| now.saturating_add(in_seconds).unwrap_or(now));
+                let text = json!(wake_text(wake));
+                self.set_checkpoint(queue, task, run, step, &text, None).await?;
+                wake
+            }
+        };
+        let rest = wake.duration_since(now).as_secs_f64();
+        if rest <= 0.0 {
+            return Ok(json!({ "parked": false }));
+        }
+        self.schedule_run(queue, run, rest).await?;
+        Ok(json!({ "parked": true }))
+    }
+
+    /// Exactly once through an idempotency key made of the parent and the step.
+    async fn spawn_once(
+        &self,
+        queue: &QueueName,
+        (task, run, step): (TaskId, RunId, &str),
+        (to, name): (&str, &str),
+        params: &Value,
+        options: &Value,
+    ) -> Result<Value, DbError> {
+        let mut options = options.clone();
+        if let Some(options) = options.as_object_mut() {
+            let key = options.entry("idempotency_key");
+            key.or_insert_with(|| json!(format!("{task}:{step}")));
+        }
+        let to = QueueName::new(to).map_err(|error| DbError::Answer {
+            statement: sql::SPAWN_TASK.name,
+            source: sqlx::Error::Encode(Box::new(error)),
+        })?;
+        let row: SpawnRow = self.spawn_task(None, &to, name, params, &options).await?;
+        let detail = json!({
+            "task_id": row.task_id, "run_id": row.run_id,
+            "attempt": row.attempt, "created": row.created,
+        });
+        self.set_checkpoint(queue, task, run, step, &detail, None).await?;
+        Ok(detail)
+    }
+
+    /// Waits by the contract: an event parks the run; a child is looked at again and again,
+    /// between sleeps that hold no worker.
+    pub(crate) async fn wait_by_contract(
+        &self,
+        queue: &QueueName,
+        wait: &Wait,
+    ) -> Result<Waited, DbError> {
+        match &wait.on {
+            WaitOn::Event(event) => self.wait_for_event_by_contract(queue, wait, event).await,
+            WaitOn::Task { queue: child_queue, task } => {
+                self.wait_for_child_by_contract(queue, wait, child_queue, *task).await
+            }
+        }
+    }
+
+    async fn wait_for_event_by_contract(
+        &self,
+        queue: &QueueName,
+        wait: &Wait,
+        event: &str,
+    ) -> Result<Waited, DbError> {
+        let bind = |query: super::PgQuery<'_>| {
+            query
+                .bind(queue.as_str().to_owned())
+                .bind(wait.task.0)
+                .bind(wait.run.0)
+                .bind(wait.step.clone())
+                .bind(event.to_owned())
+                .bind(wait.timeout)
+        };
+        let rows = self.call(None, &sql::AWAIT_EVENT, Repeat::Unsafe, bind).await?;
+        let read = || -> Result<Waited, sqlx::Error> {
+            let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+            if row.try_get("should_suspend")? {
+                return Ok(Waited::Parked);
+            }
+            let payload: Option<Value> = row.try_get("payload")?;
+            Ok(payload.map_or(Waited::TimedOut, Waited::Delivered))
+        };
+        let waited = read().map_err(|source| DbError::Answer {
+            statement: sql::AWAIT_EVENT.name,
+            source,
+        })?;
+        if waited == Waited::TimedOut {
+            let step = crate::names::timeout(&wait.step);
+            self.set_checkpoint(queue, wait.task, wait.run, &step, &json!(true), None).await?;
+        }
+        Ok(waited)
+    }
+
+    async fn wait_for_child_by_contract(
+        &self,
+        queue: &QueueName,
+        wait: &Wait,
+        child_queue: &str,
+        child: TaskId,
+    ) -> Result<Waited, DbError> {
+        let unknown = || DbError::Refused {
+            statement: sql::GET_TASK_RESULT.name,
+            code: "P0001".into(),
+            message: format!("task {child} not found in queue {child_queue}"),
+        };
+        let child_queue = QueueName::new(child_queue).map_err(|_| unknown())?;
+        let row = self.task_result(&child_queue, child, false).await?.ok_or_else(unknown)?;
+        match row.snapshot() {
+            Some(snapshot) => {
+                let (task, run) = (wait.task, wait.run);
+                self.set_checkpoint(queue, task, run, &wait.step, &snapshot, None).await?;
+                Ok(Waited::Delivered(snapshot))
+            }
+            None => {
+                self.schedule_run(queue, wait.run, CHILD_POLL_SECONDS).await?;
+                Ok(Waited::Parked)
+            }
+        }
+    }
+}

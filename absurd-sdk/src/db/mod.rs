@@ -1,0 +1,212 @@
+//! The only place that talks to PostgreSQL (besides `migrate`): a pool, one path for
+//! every call, and what the database at hand is able to do.
+
+mod calls;
+mod contract;
+mod features;
+mod listen;
+mod rows;
+mod sqlstate;
+mod statements;
+mod timestamp;
+pub(crate) mod writes;
+
+use std::{sync::Arc, time::Duration};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use sqlx::{
+    PgConnection, PgPool,
+    postgres::{PgArguments, PgPoolOptions, PgRow},
+    query::Query,
+};
+use tokio::{sync::OnceCell, time::Instant};
+
+pub(crate) use self::{
+    calls::{SpawnRow, Waited},
+    features::Features,
+    listen::{Listener, Topic},
+    rows::{ClaimedRow, ResultRow, WriteRow},
+    sqlstate::SqlState,
+    statements::Statement,
+    timestamp::Timestamptz,
+};
+use crate::observe::StatementObserver;
+
+/// How long a call that may be repeated goes on trying while the database is away.
+const OUTAGE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A pooled connection that idled longer than this is pinged before it is used, so
+/// that a database restart costs nobody an error and a busy pool no extra trips.
+const PING_AFTER_IDLE: Duration = Duration::from_secs(1);
+
+/// What went wrong between us and the database.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DbError {
+    /// The database refused the statement.
+    #[error("the database refused `{statement}`: {message}")]
+    Refused {
+        /// The statement's name.
+        statement: &'static str,
+        /// The SQLSTATE, five characters.
+        code: String,
+        /// The database's words.
+        message: String,
+    },
+    /// The database could not be reached, or the connection broke.
+    #[error("the database can't be reached (statement `{statement}`)")]
+    Unavailable {
+        /// The statement's name.
+        statement: &'static str,
+        /// The driver's error.
+        source: sqlx::Error,
+    },
+    /// The answer was not what the statement promises.
+    #[error("the database's answer to `{statement}` can't be read")]
+    Answer {
+        /// The statement's name.
+        statement: &'static str,
+        /// The driver's error.
+        source: sqlx::Error,
+    },
+}
+
+impl DbError {
+    fn new(statement: &'static str, error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(refusal) => {
+                let code = refusal.code().unwrap_or_default().into_owned();
+                if sqlstate::is_outage(&code) {
+                    let source = sqlx::Error::Database(refusal);
+                    return Self::Unavailable { statement, source };
+                }
+                Self::Refused { statement, code, message: refusal.message().to_owned() }
+            }
+            source @ (sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed) => Self::Unavailable { statement, source },
+            source => Self::Answer { statement, source },
+        }
+    }
+
+    pub(crate) fn state(&self) -> Option<SqlState> {
+        match self {
+            Self::Refused { code, .. } => Some(SqlState::from_code(code)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_outage(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+}
+
+/// Whether a call may be sent a second time when nobody knows if the first arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    Safe,
+    Unsafe,
+}
+
+/// A cheap handle to the database.
+#[derive(Debug, Clone)]
+pub(crate) struct Db {
+    pool: PgPool,
+    observer: Option<Arc<dyn StatementObserver>>,
+    features: Arc<OnceCell<Features>>,
+}
+
+type PgQuery<'q> = Query<'q, sqlx::Postgres, PgArguments>;
+
+impl Db {
+    pub(crate) fn new(pool: PgPool, observer: Option<Arc<dyn StatementObserver>>) -> Self {
+        Self { pool, observer, features: Arc::default() }
+    }
+
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Sends one statement, on the caller's connection or on one of the pool.
+    ///
+    /// On the pool, a broken connection is replaced and the statement sent again
+    /// where that can't do anything twice.
+    async fn call<'q>(
+        &self,
+        on: Option<&mut PgConnection>,
+        statement: &'static Statement,
+        repeat: Repeat,
+        bind: impl Fn(PgQuery<'q>) -> PgQuery<'q> + Send,
+    ) -> Result<Vec<PgRow>, DbError> {
+        let query = || bind(sqlx::query(statement.sql));
+        if let Some(connection) = on {
+            return self.send(connection, statement, query()).await;
+        }
+        let give_up = Instant::now() + OUTAGE_PATIENCE;
+        let mut pauses = pauses();
+        loop {
+            let (error, was_sent) = match self.pool.acquire().await {
+                Err(error) => (DbError::new(statement.name, error), false),
+                Ok(mut connection) => {
+                    match self.send(&mut connection, statement, query()).await {
+                        Ok(rows) => return Ok(rows),
+                        Err(error) => (error, true),
+                    }
+                }
+            };
+            let may_repeat = !was_sent || repeat == Repeat::Safe;
+            let pause = pauses.next().unwrap_or_default();
+            if !error.is_outage() || !may_repeat || Instant::now() + pause > give_up {
+                return Err(error);
+            }
+            tracing::warn!(statement = statement.name, %error, ?pause, "database away, trying again");
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn send(
+        &self,
+        connection: &mut PgConnection,
+        statement: &'static Statement,
+        query: PgQuery<'_>,
+    ) -> Result<Vec<PgRow>, DbError> {
+        if let Some(observer) = &self.observer {
+            observer.before(statement.name);
+        }
+        let answer = query.fetch_all(connection).await;
+        if let Some(observer) = &self.observer {
+            observer.after(statement.name);
+        }
+        answer.map_err(|error| DbError::new(statement.name, error))
+    }
+}
+
+/// Growing pauses between tries, with jitter so that a fleet doesn't come back in step.
+pub(crate) fn pauses() -> impl Iterator<Item = Duration> + Send {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(50))
+        .with_max_delay(Duration::from_secs(2))
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
+/// The pool options that the SDK's own pools have.
+pub(crate) fn pool_options(size_max: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(size_max)
+        .acquire_timeout(Duration::from_secs(10))
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                use sqlx::Connection as _;
+                if meta.idle_for < PING_AFTER_IDLE {
+                    return Ok(true);
+                }
+                Ok(connection.ping().await.is_ok())
+            })
+        })
+}

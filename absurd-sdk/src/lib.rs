@@ -1,0 +1,1 @@
+//! Durable execution on PostgreSQL: client, worker and task context.

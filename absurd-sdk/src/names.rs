@@ -1,0 +1,28 @@
+//! The names of checkpoints that operations make up for themselves. Those of event and
+//! result waits are shared with every other client; the others are ours alone.
+
+use crate::ids::TaskId;
+
+pub(crate) fn await_event(event: &str) -> String {
+    format!("$awaitEvent:{event}")
+}
+
+pub(crate) fn await_task(task: TaskId) -> String {
+    format!("$awaitTaskResult:{task}")
+}
+
+/// Says that the wait of this name has timed out: a replay must not wait again. It can't
+/// stand under the wait's own name, where other clients would read it as the payload.
+pub(crate) fn timeout(step: &str) -> String {
+    format!("$timeout:{step}")
+}
+
+pub(crate) fn emit_event(event: &str) -> String {
+    format!("$emitEvent:{event}")
+}
+
+pub(crate) fn spawn(task_name: &str) -> String {
+    format!("$spawn:{task_name}")
+}
+
+pub(crate) const NOW: &str = "$now";

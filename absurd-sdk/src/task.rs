@@ -1,0 +1,56 @@
+//! What a task is, apart from what it does: a producer needs no more.
+
+use schemars::{JsonSchema, Schema};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::retry::{Attempts, Cancellation, RetryPolicy};
+
+/// The name and types of a task. Written by `#[task]`.
+pub trait TaskDef: Send + Sync + 'static {
+    /// What the task is given. It travels as JSON.
+    type Params: Serialize + DeserializeOwned + JsonSchema + Send + 'static;
+    /// What the task returns. It travels as JSON.
+    type Output: Serialize + DeserializeOwned + JsonSchema + Send + 'static;
+
+    /// The name under which workers know the task.
+    const NAME: &'static str;
+
+    /// Settings that a spawn takes where it has none of its own.
+    fn defaults() -> TaskDefaults {
+        TaskDefaults::default()
+    }
+
+    /// The JSON Schemas of params and output.
+    fn schema() -> TaskSchema {
+        TaskSchema::of::<Self::Params, Self::Output>()
+    }
+}
+
+/// A task's own settings, between those of the spawn and those of the client.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct TaskDefaults {
+    /// The queue it belongs to; the client's where it is absent.
+    pub queue: Option<&'static str>,
+    /// How many attempts it has.
+    pub max_attempts: Attempts,
+    /// The delays between them; at once where it is absent.
+    pub retry: Option<RetryPolicy>,
+    /// When it is cancelled by itself.
+    pub cancellation: Cancellation,
+}
+
+/// JSON Schemas of a task's params and output, recorded with the task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskSchema {
+    /// Schema of the params.
+    pub params: Schema,
+    /// Schema of the output.
+    pub output: Schema,
+}
+
+impl TaskSchema {
+    /// The schemas of two types.
+    pub fn of<P: JsonSchema, O: JsonSchema>() -> Self {
+        Self { params: schemars::schema_for!(P), output: schemars::schema_for!(O) }
+    }
+}

@@ -1,0 +1,1 @@
+//! Examples of absurd-sdk, one idea a file.

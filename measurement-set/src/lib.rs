@@ -1,0 +1,1 @@
+//! CASA Measurement Sets through casacore.

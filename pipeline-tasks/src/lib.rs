@@ -1,0 +1,1 @@
+//! The DSA-110 continuum imaging pipeline as durable tasks.

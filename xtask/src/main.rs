@@ -1,0 +1,59 @@
+//! The tools of this workspace: `cargo xtask test` is what continuous integration runs,
+//! and everything it needs it sets up itself.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool talks to the person who started it"
+)]
+
+mod process;
+mod tidy;
+
+mod setup;
+
+mod demo;
+mod schema;
+mod test;
+
+use std::env;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  test              set up what is missing, then run every check
+  ci                the same with CI=true and compiler warnings as errors everywhere
+  tidy              the rules of STYLE.md that a program can check
+  schema            print the whole database schema as one SQL file
+  schema --check    fail if the schema cannot be printed
+  demo [--exit]     the imaging pipeline with a killed worker; --exit does not wait at the end
+";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["test"] => test::run(test::Strictness::Local),
+        ["ci"] => test::run(test::Strictness::Ci),
+        ["tidy"] => tidy::run(),
+        ["schema"] => schema::print(),
+        ["schema", "--check"] => schema::check(),
+        ["demo"] => demo::start(false),
+        ["demo", "--exit"] => demo::start(true),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => Err(format!("unknown command: {}\n\n{USAGE}", words.join(" "))),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            if !message.is_empty() {
+                eprintln!("error: {message}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
