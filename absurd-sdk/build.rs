@@ -5,7 +5,10 @@ use std::{env, fs, io, path::Path};
 fn main() -> io::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
     println!("cargo::rerun-if-changed={}", root.display());
-    println!("cargo::rerun-if-changed={}", root.join("functions").display());
+    println!(
+        "cargo::rerun-if-changed={}",
+        root.join("functions").display()
+    );
     let mut list = String::from("const FILES: &[File] = &[\n");
     for (folder, prefix) in [(root.clone(), ""), (root.join("functions"), "functions/")] {
         let mut names = Vec::new();
@@ -25,7 +28,10 @@ fn main() -> io::Result<()> {
         }
     }
     list += "];\n";
-    #[expect(clippy::disallowed_methods, reason = "OUT_DIR is how cargo talks to a build script")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "OUT_DIR is how cargo talks to a build script"
+    )]
     let out = env::var("OUT_DIR").map_err(io::Error::other)?;
     fs::write(Path::new(&out).join("migrations.rs"), list)
 }

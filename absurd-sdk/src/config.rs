@@ -44,16 +44,26 @@ fn url_from(url: Option<String>, pgdatabase: Option<String>) -> String {
 
 /// Most connections of the pool; text that is no number is refused with a reason.
 pub(crate) fn pool_size_max() -> Result<u32, String> {
-    let Some(text) = variable(ENV_POOL_MAX_SIZE) else { return Ok(POOL_SIZE_DEFAULT) };
+    let Some(text) = variable(ENV_POOL_MAX_SIZE) else {
+        return Ok(POOL_SIZE_DEFAULT);
+    };
     match text.parse() {
         Ok(size) if size > 0 => Ok(size),
-        _ => Err(format!("{ENV_POOL_MAX_SIZE} is `{text}`; give a number from 1 on")),
+        _ => Err(format!(
+            "{ENV_POOL_MAX_SIZE} is `{text}`; give a number from 1 on"
+        )),
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the SDK's one place that reads them")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the SDK's one place that reads them"
+)]
 fn variable(name: &str) -> Option<String> {
-    env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    env::var(name)
+        .ok()
+        .map(|value| value.trim().to_owned())
+        .filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]

@@ -110,7 +110,9 @@ impl Error {
     /// What the database's refusal means to a caller who works on `queue`.
     pub(crate) fn from_db(error: DbError, queue: &str) -> Self {
         match error.state() {
-            Some(SqlState::QueueMissing) => Self::QueueMissing { queue: queue.to_owned() },
+            Some(SqlState::QueueMissing) => Self::QueueMissing {
+                queue: queue.to_owned(),
+            },
             Some(SqlState::SchemaMissing) => Self::SchemaMissing,
             _ => Self::Database(error),
         }
@@ -128,8 +130,11 @@ impl Error {
 
 /// An error with all its causes, on one line.
 pub fn chain(error: &(dyn StdError + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let causes = std::iter::successors(Some(error), |cause| (*cause).source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// Why a run failed, as it is stored and as every client reads it.
@@ -185,11 +190,18 @@ pub(crate) enum Kind {
     /// Control flow, not a failure.
     Interrupt(Interrupt),
     /// A failure.
-    Failed { terminal: bool, name: Cow<'static, str>, error: Box<dyn StdError + Send + Sync> },
+    Failed {
+        terminal: bool,
+        name: Cow<'static, str>,
+        error: Box<dyn StdError + Send + Sync>,
+    },
     /// An event or a task was not there in time.
     TimedOut { step: String },
     /// A child has failed or been cancelled.
-    Child { task: TaskId, failure: Option<Failure> },
+    Child {
+        task: TaskId,
+        failure: Option<Failure>,
+    },
 }
 
 /// Why the SDK itself ends a run's execution here.
@@ -283,7 +295,12 @@ impl TaskError {
             Kind::Failed { error, .. } => chain(error.as_ref()),
             _ => self.to_string(),
         };
-        Failure { name, message, stack: None, more: serde_json::Map::new() }
+        Failure {
+            name,
+            message,
+            stack: None,
+            more: serde_json::Map::new(),
+        }
     }
 }
 
@@ -293,10 +310,16 @@ impl fmt::Display for TaskError {
             Kind::Interrupt(_) => f.write_str("the task is suspended; pass this on with `?`"),
             Kind::Failed { error, .. } => error.fmt(f),
             Kind::TimedOut { step } => write!(f, "`{step}` has timed out"),
-            Kind::Child { task, failure: Some(failure) } => {
+            Kind::Child {
+                task,
+                failure: Some(failure),
+            } => {
                 write!(f, "child task {task} has failed: {failure}")
             }
-            Kind::Child { task, failure: None } => {
+            Kind::Child {
+                task,
+                failure: None,
+            } => {
                 write!(f, "child task {task} has been cancelled")
             }
         }

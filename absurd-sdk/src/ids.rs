@@ -137,7 +137,9 @@ fn check_queue(kind: &'static str, name: &str) -> Result<(), InvalidName> {
         return Err(InvalidName::Empty { kind });
     }
     if name.len() > QUEUE_NAME_BYTES_MAX {
-        return Err(InvalidName::TooLong { name: name.to_owned() });
+        return Err(InvalidName::TooLong {
+            name: name.to_owned(),
+        });
     }
     Ok(())
 }
@@ -156,6 +158,9 @@ mod tests {
 
     #[test]
     fn blank_step_names_are_refused() {
-        assert_eq!(StepName::new("\t "), Err(InvalidName::Empty { kind: "step" }));
+        assert_eq!(
+            StepName::new("\t "),
+            Err(InvalidName::Empty { kind: "step" })
+        );
     }
 }

@@ -1,1 +1,84 @@
-//! Durable execution on PostgreSQL: client, worker and task context.
+#![doc = include_str!("lib.md")]
+
+// The order of these lines is the order of the crate: a module imports only from modules
+// above it, or from its own folder.
+pub mod config;
+mod ids;
+mod names;
+pub mod observe;
+mod payload;
+mod period;
+mod retry;
+mod state;
+mod task;
+
+mod db;
+pub mod migrate;
+
+mod error;
+
+mod client;
+mod lease;
+
+mod checkpoints;
+mod store;
+mod writer;
+
+mod context;
+mod handler;
+
+mod registry;
+mod worker;
+
+pub use absurd_macros::task;
+
+pub use self::{
+    client::{
+        CleanedUp, Client, ClientBuilder, QueueOptions, QueuePolicy, ResultOf, Spawn, SpawnBatch,
+        SpawnOptions, Spawned, StorageMode, TaskHandle, TaskSnapshot,
+    },
+    context::{
+        AwaitEvent, AwaitTask, BegunStep, ChildHandle, Context, DetachedContext, RunInfo,
+        SpawnChild, Step, StepHandle, current_run,
+    },
+    db::DbError,
+    error::{Error, Failure, TaskError, TaskResult, chain},
+    handler::{State, StateKey, States, TaskHandler},
+    ids::{
+        EventName, InvalidName, QUEUE_NAME_BYTES_MAX, QueueName, RunId, StepName, TaskId, TaskName,
+    },
+    payload::PayloadError,
+    period::{BadPeriod, Period},
+    retry::{Attempts, Cancellation, InvalidRetryPolicy, RetryPolicy},
+    state::{RunState, TaskState, UnknownState},
+    task::{TaskDef, TaskDefaults, TaskSchema},
+    worker::{Worker, WorkerBuilder, WorkerHandle, WrapExecution},
+};
+
+/// The statements that the SDK sends, name and text, for tests that hold them against a schema.
+#[doc(hidden)]
+pub use db::STATEMENTS;
+
+/// What nearly every file with tasks or clients needs.
+pub mod prelude {
+    pub use schemars::JsonSchema;
+    pub use serde::{Deserialize, Serialize};
+
+    pub use crate::{
+        Client, Context, Error, RetryPolicy, State, TaskError, TaskResult, Worker, task,
+    };
+}
+
+/// Through which the code that `#[task]` writes speaks; not for anybody else.
+#[doc(hidden)]
+pub mod __private {
+    pub use futures::future::BoxFuture;
+
+    pub use crate::{
+        context::Context,
+        error::{TaskError, TaskResult},
+        handler::{State, StateKey, States, TaskHandler},
+        retry::{Attempts, Cancellation, RetryPolicy},
+        task::{TaskDef, TaskDefaults, TaskSchema},
+    };
+}

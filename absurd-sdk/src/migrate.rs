@@ -59,14 +59,20 @@ pub struct Migrated {
 pub async fn migrate(pool: &PgPool) -> Result<Migrated, MigrateError> {
     let mut tx = pool.begin().await.map_err(MigrateError::Connect)?;
     let connection: &mut PgConnection = &mut tx;
-    run(connection, "the advisory lock", format!("select pg_advisory_xact_lock({LOCK_KEY})"))
-        .await?;
+    run(
+        connection,
+        "the advisory lock",
+        format!("select pg_advisory_xact_lock({LOCK_KEY})"),
+    )
+    .await?;
     run(connection, "the bookkeeping", BOOKKEEPING.to_owned()).await?;
-    let known: Vec<(String, String)> =
-        sqlx::query_as("select name, sha256 from absurd.migrations")
-            .fetch_all(&mut *connection)
-            .await
-            .map_err(|source| MigrateError::Refused { file: "the bookkeeping", source })?;
+    let known: Vec<(String, String)> = sqlx::query_as("select name, sha256 from absurd.migrations")
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(|source| MigrateError::Refused {
+            file: "the bookkeeping",
+            source,
+        })?;
     let mut migrated = Migrated::default();
     for file in FILES {
         let sha256 = sha256(file.sql);
@@ -84,7 +90,10 @@ pub async fn migrate(pool: &PgPool) -> Result<Migrated, MigrateError> {
     if !migrated.applied.is_empty() {
         run(connection, "upgrade_queues", UPGRADE_QUEUES.to_owned()).await?;
     }
-    tx.commit().await.map_err(|source| MigrateError::Refused { file: "the commit", source })?;
+    tx.commit().await.map_err(|source| MigrateError::Refused {
+        file: "the commit",
+        source,
+    })?;
     Ok(migrated)
 }
 
@@ -146,9 +155,11 @@ async fn run(
 }
 
 fn sha256(text: &str) -> String {
-    Sha256::digest(text).iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a String can't fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    Sha256::digest(text)
+        .iter()
+        .fold(String::new(), |mut hex, byte| {
+            // Writing to a String can't fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
 }

@@ -10,7 +10,9 @@ pub struct Period(Result<Duration, BadPeriod>);
 
 /// Text that is no length of time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no length of time; write for example \"250ms\", \"90s\", \"15m\" or \"1h 30m\"")]
+#[error(
+    "`{text}` is no length of time; write for example \"250ms\", \"90s\", \"15m\" or \"1h 30m\""
+)]
 pub struct BadPeriod {
     text: String,
 }
@@ -29,7 +31,9 @@ impl From<Duration> for Period {
 
 impl From<&str> for Period {
     fn from(text: &str) -> Self {
-        let bad = || BadPeriod { text: text.to_owned() };
+        let bad = || BadPeriod {
+            text: text.to_owned(),
+        };
         let parsed = text.parse::<jiff::SignedDuration>().map_err(|_| bad());
         Self(parsed.and_then(|signed| Duration::try_from(signed).map_err(|_| bad())))
     }

@@ -47,7 +47,11 @@ impl RetryPolicy {
 
     /// Doubling delays from `base` on, at most a day each.
     pub fn exponential(base: Duration) -> Self {
-        Self::Exponential { base, factor: 2.0, max: None }
+        Self::Exponential {
+            base,
+            factor: 2.0,
+            max: None,
+        }
     }
 
     /// The wire form, checked by the rules that the engine has for it, so that a
@@ -64,7 +68,10 @@ impl RetryPolicy {
                 check_delay("max", max.unwrap_or_default())?;
                 if !factor.is_finite() || factor < 0.0 {
                     let hint = "give a finite number that is not negative";
-                    return Err(InvalidRetryPolicy { field: "factor", hint });
+                    return Err(InvalidRetryPolicy {
+                        field: "factor",
+                        hint,
+                    });
                 }
                 let max = seconds(max.unwrap_or(DELAY_MAX));
                 Ok(json!({
@@ -80,7 +87,10 @@ impl RetryPolicy {
 
 fn check_delay(field: &'static str, delay: Duration) -> Result<(), InvalidRetryPolicy> {
     if delay > DELAY_MAX {
-        return Err(InvalidRetryPolicy { field, hint: "give at most 24 hours" });
+        return Err(InvalidRetryPolicy {
+            field,
+            hint: "give at most 24 hours",
+        });
     }
     Ok(())
 }
@@ -149,8 +159,16 @@ mod tests {
 
     #[test]
     fn what_the_engine_would_refuse_is_refused_here() {
-        assert!(RetryPolicy::fixed(Duration::from_hours(25)).to_json().is_err());
-        let nan = RetryPolicy::Exponential { base: Duration::ZERO, factor: f64::NAN, max: None };
+        assert!(
+            RetryPolicy::fixed(Duration::from_hours(25))
+                .to_json()
+                .is_err()
+        );
+        let nan = RetryPolicy::Exponential {
+            base: Duration::ZERO,
+            factor: f64::NAN,
+            max: None,
+        };
         assert!(nan.to_json().is_err());
     }
 }

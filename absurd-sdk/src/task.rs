@@ -51,6 +51,9 @@ pub struct TaskSchema {
 impl TaskSchema {
     /// The schemas of two types.
     pub fn of<P: JsonSchema, O: JsonSchema>() -> Self {
-        Self { params: schemars::schema_for!(P), output: schemars::schema_for!(O) }
+        Self {
+            params: schemars::schema_for!(P),
+            output: schemars::schema_for!(O),
+        }
     }
 }

@@ -80,10 +80,15 @@ impl ClientBuilder {
     /// Checks the options and connects once, so that a wrong URL or password shows here.
     pub async fn connect(self) -> Result<Client, Error> {
         let queue = QueueName::new(self.queue.as_deref().unwrap_or(config::QUEUE_DEFAULT))?;
-        let attempts = self.default_max_attempts.unwrap_or(config::MAX_ATTEMPTS_DEFAULT);
+        let attempts = self
+            .default_max_attempts
+            .unwrap_or(config::MAX_ATTEMPTS_DEFAULT);
         if attempts == 0 {
             let problem = "a task needs at least one attempt".into();
-            return Err(Error::Option { option: "default_max_attempts", problem });
+            return Err(Error::Option {
+                option: "default_max_attempts",
+                problem,
+            });
         }
         let pool = match self.pool {
             Some(pool) => pool,
@@ -95,7 +100,10 @@ impl ClientBuilder {
             before_spawn: self.before_spawn,
             listener: OnceLock::new(),
         };
-        Ok(Client { shared: Arc::new(shared), queue })
+        Ok(Client {
+            shared: Arc::new(shared),
+            queue,
+        })
     }
 }
 
@@ -110,11 +118,13 @@ async fn own_pool(url: Option<String>, size_max: Option<u32>) -> Result<PgPool, 
     };
     let options: PgConnectOptions = url.parse().map_err(Error::Url)?;
     let options = options.application_name("absurd-sdk");
-    let first = PgConnection::connect_with(&options).await.map_err(|source| Error::Connect {
-        address: address(&options),
-        hint: hint(&source),
-        source,
-    })?;
+    let first = PgConnection::connect_with(&options)
+        .await
+        .map_err(|source| Error::Connect {
+            address: address(&options),
+            hint: hint(&source),
+            source,
+        })?;
     // The check is done; whether the goodbye arrives doesn't matter.
     let _ = first.close().await;
     Ok(pool_options(size_max).connect_lazy_with(options))
@@ -122,7 +132,9 @@ async fn own_pool(url: Option<String>, size_max: Option<u32>) -> Result<PgPool, 
 
 /// Where we tried to connect to, without the password.
 fn address(options: &PgConnectOptions) -> String {
-    let database = options.get_database().unwrap_or_else(|| options.get_username());
+    let database = options
+        .get_database()
+        .unwrap_or_else(|| options.get_username());
     format!("{}:{}/{database}", options.get_host(), options.get_port())
 }
 

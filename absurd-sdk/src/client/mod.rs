@@ -15,7 +15,7 @@ use sqlx::{PgConnection, PgPool};
 
 pub use self::{
     connect::ClientBuilder,
-    queues::{QueueOptions, QueuePolicy, StorageMode},
+    queues::{CleanedUp, QueueOptions, QueuePolicy, StorageMode},
     result::{ResultOf, TaskSnapshot},
     spawn::{Spawn, SpawnBatch, SpawnOptions, Spawned, TaskHandle},
 };
@@ -26,6 +26,8 @@ use crate::{
     migrate::{Migrated, migrate},
     payload,
 };
+
+pub(crate) use self::spawn::spawn_setters;
 
 /// Sees and changes every spawn's options before they are sent.
 type BeforeSpawn = dyn Fn(&str, &mut SpawnOptions) + Send + Sync;
@@ -62,7 +64,10 @@ impl Client {
 
     /// The same client on another queue.
     pub fn on_queue(&self, queue: impl AsRef<str>) -> Result<Self, Error> {
-        Ok(Self { shared: Arc::clone(&self.shared), queue: QueueName::new(queue)? })
+        Ok(Self {
+            shared: Arc::clone(&self.shared),
+            queue: QueueName::new(queue)?,
+        })
     }
 
     /// The queue that this client's calls are about.
@@ -109,7 +114,10 @@ impl Client {
         let name = EventName::new(name)?;
         let payload = payload::encode(|| format!("the payload of event `{name}`"), payload)?;
         let queue = self.queue.as_str();
-        let emitted = self.db().emit_event(on, queue, name.as_str(), &payload).await;
+        let emitted = self
+            .db()
+            .emit_event(on, queue, name.as_str(), &payload)
+            .await;
         emitted.map_err(|error| Error::from_db(error, queue))
     }
 
@@ -128,11 +136,7 @@ impl Client {
         self.cancel_with(Some(connection), task).await
     }
 
-    async fn cancel_with(
-        &self,
-        on: Option<&mut PgConnection>,
-        task: TaskId,
-    ) -> Result<(), Error> {
+    async fn cancel_with(&self, on: Option<&mut PgConnection>, task: TaskId) -> Result<(), Error> {
         let cancelled = self.db().cancel_task(on, &self.queue, task).await;
         cancelled.map_err(|error| self.task_error(error, task))
     }
@@ -144,12 +148,14 @@ impl Client {
 
     /// Gives a failed task attempts up to a new limit.
     pub async fn retry_up_to(&self, task: TaskId, max_attempts: u32) -> Result<Spawned, Error> {
-        self.retry_with(task, &serde_json::json!({ "max_attempts": max_attempts })).await
+        self.retry_with(task, &serde_json::json!({ "max_attempts": max_attempts }))
+            .await
     }
 
     /// Spawns a failed task anew, from its first step. The failed one stays as it is.
     pub async fn retry_as_new(&self, task: TaskId) -> Result<Spawned, Error> {
-        self.retry_with(task, &serde_json::json!({ "spawn_new": true })).await
+        self.retry_with(task, &serde_json::json!({ "spawn_new": true }))
+            .await
     }
 
     async fn retry_with(
@@ -158,14 +164,19 @@ impl Client {
         options: &serde_json::Value,
     ) -> Result<Spawned, Error> {
         let retried = self.db().retry_task(&self.queue, task, options).await;
-        retried.map(Spawned::from).map_err(|error| self.task_error(error, task))
+        retried
+            .map(Spawned::from)
+            .map_err(|error| self.task_error(error, task))
     }
 
     pub(crate) fn task_error(&self, error: crate::db::DbError, task: TaskId) -> Error {
         if let crate::db::DbError::Refused { message, .. } = &error
             && message.contains("not found")
         {
-            return Error::TaskMissing { task, queue: self.queue.to_string() };
+            return Error::TaskMissing {
+                task,
+                queue: self.queue.to_string(),
+            };
         }
         Error::from_db(error, self.queue.as_str())
     }
@@ -181,12 +192,16 @@ impl Client {
 
     /// The one listening connection, made when somebody first waits.
     pub(crate) fn listener(&self) -> &Listener {
-        self.shared.listener.get_or_init(|| Listener::start(self.pool()))
+        self.shared
+            .listener
+            .get_or_init(|| Listener::start(self.pool()))
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("queue", &self.queue).finish_non_exhaustive()
+        f.debug_struct("Client")
+            .field("queue", &self.queue)
+            .finish_non_exhaustive()
     }
 }

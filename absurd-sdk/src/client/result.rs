@@ -42,7 +42,11 @@ impl TaskSnapshot {
     fn read(row: ResultRow) -> Result<Self, crate::state::UnknownState> {
         let state = row.state()?;
         let failure = (state == TaskState::Failed).then(|| Failure::read(row.failure_reason));
-        Ok(Self { state, result: row.result, failure })
+        Ok(Self {
+            state,
+            result: row.result,
+            failure,
+        })
     }
 }
 
@@ -81,7 +85,10 @@ impl<Output: DeserializeOwned> ResultOf<'_, Output> {
             let left = limit.map(|limit| limit.saturating_sub(started.elapsed()));
             if left == Some(Duration::ZERO) {
                 let waited = started.elapsed();
-                return Err(Error::TimedOut { task: self.task, waited });
+                return Err(Error::TimedOut {
+                    task: self.task,
+                    waited,
+                });
             }
             let pause = poll.min(left.unwrap_or(poll));
             let ended = async {
@@ -112,7 +119,10 @@ impl<Output: DeserializeOwned> ResultOf<'_, Output> {
         match (snapshot.state, snapshot.failure) {
             (TaskState::Completed, _) => {
                 let result = snapshot.result.unwrap_or(Value::Null);
-                Ok(payload::decode(|| format!("the result of task {task}"), &result)?)
+                Ok(payload::decode(
+                    || format!("the result of task {task}"),
+                    &result,
+                )?)
             }
             (TaskState::Failed, failure) => {
                 let failure = failure.unwrap_or_else(|| Failure::read(None));
@@ -135,7 +145,12 @@ impl<'c, Output: DeserializeOwned + Send + 'c> IntoFuture for ResultOf<'c, Outpu
 impl Client {
     /// Waits for the end of any task of the client's queue.
     pub fn result_of<Output: DeserializeOwned>(&self, task: TaskId) -> ResultOf<'_, Output> {
-        ResultOf { client: self, task, timeout: None, output: PhantomData }
+        ResultOf {
+            client: self,
+            task,
+            timeout: None,
+            output: PhantomData,
+        }
     }
 
     /// A task as it stands now; `None` when there is no such task.

@@ -40,7 +40,7 @@ pub struct SpawnOptions {
 }
 
 impl SpawnOptions {
-    fn with_defaults(defaults: TaskDefaults) -> Self {
+    pub(crate) fn with_defaults(defaults: TaskDefaults) -> Self {
         Self {
             queue: defaults.queue.map(str::to_owned),
             max_attempts: defaults.max_attempts,
@@ -50,7 +50,24 @@ impl SpawnOptions {
         }
     }
 
-    /// The wire form.
+    /// The queue the spawn goes to, and the wire form of the rest.
+    pub(crate) fn resolve(
+        &self,
+        name: &str,
+        client_queue: &QueueName,
+        default_max_attempts: u32,
+    ) -> Result<Prepared, Error> {
+        TaskName::new(name)?;
+        let queue = match &self.queue {
+            Some(queue) => QueueName::new(queue)?,
+            None => client_queue.clone(),
+        };
+        Ok(Prepared {
+            queue,
+            options: self.to_json(default_max_attempts)?,
+        })
+    }
+
     fn to_json(&self, default_max_attempts: u32) -> Result<Value, Error> {
         let mut options = Map::new();
         let attempts = match self.max_attempts {
@@ -61,7 +78,10 @@ impl SpawnOptions {
         if let Some(attempts) = attempts {
             if attempts == 0 || i32::try_from(attempts).is_err() {
                 let problem = Cow::from(format!("{attempts} is out of range; at least one"));
-                return Err(Error::Option { option: "max_attempts", problem });
+                return Err(Error::Option {
+                    option: "max_attempts",
+                    problem,
+                });
             }
             options.insert("max_attempts".into(), json!(attempts));
         }
@@ -153,12 +173,21 @@ impl<'c, Output> Spawn<'c, Output> {
     async fn send(self) -> Result<TaskHandle<Output>, Error> {
         let prepared = self.client.prepare_spawn(&self.name, self.options)?;
         let params = self.params?;
-        let Prepared { queue, options, .. } = prepared;
+        let Prepared { queue, options } = prepared;
         let db = self.client.db();
-        let row = db.spawn_task(self.connection, &queue, &self.name, &params, &options).await;
+        let row = db
+            .spawn_task(self.connection, &queue, &self.name, &params, &options)
+            .await;
         let row = row.map_err(|error| Error::from_db(error, queue.as_str()))?;
-        let client = Client { shared: self.client.shared.clone(), queue };
-        Ok(TaskHandle { client, spawned: row.into(), output: PhantomData })
+        let client = Client {
+            shared: self.client.shared.clone(),
+            queue,
+        };
+        Ok(TaskHandle {
+            client,
+            spawned: row.into(),
+            output: PhantomData,
+        })
     }
 }
 
@@ -289,16 +318,10 @@ impl Client {
         name: &str,
         mut options: SpawnOptions,
     ) -> Result<Prepared, Error> {
-        TaskName::new(name)?;
         if let Some(hook) = &self.shared.before_spawn {
             hook(name, &mut options);
         }
-        let queue = match &options.queue {
-            Some(queue) => QueueName::new(queue)?,
-            None => self.queue.clone(),
-        };
-        let options = options.to_json(self.shared.default_max_attempts)?;
-        Ok(Prepared { queue, options })
+        options.resolve(name, &self.queue, self.shared.default_max_attempts)
     }
 }
 
@@ -324,10 +347,12 @@ impl<'c> SpawnBatch<'c> {
     async fn send(mut self) -> Result<Vec<Spawned>, Error> {
         if self.options.idempotency_key.is_some() {
             let problem = "all tasks of the batch would share it; spawn them one by one".into();
-            return Err(Error::Option { option: "idempotency_key", problem });
+            return Err(Error::Option {
+                option: "idempotency_key",
+                problem,
+            });
         }
-        let prepared = self.client.prepare_spawn(self.name, self.options)?;
-        let (queue, options) = (prepared.queue, prepared.options);
+        let Prepared { queue, options } = self.client.prepare_spawn(self.name, self.options)?;
         let params = self.params?;
         let db = self.client.db();
         let failed = |error| Error::from_db(error, queue.as_str());
@@ -335,13 +360,18 @@ impl<'c> SpawnBatch<'c> {
             let name = self.name;
             let task = |params| json!({ "name": name, "params": params, "options": options });
             let tasks = Value::Array(params.into_iter().map(task).collect());
-            let rows = db.spawn_tasks(self.connection, &queue, &tasks).await.map_err(failed)?;
+            let rows = db
+                .spawn_tasks(self.connection, &queue, &tasks)
+                .await
+                .map_err(failed)?;
             return Ok(rows.into_iter().map(Spawned::from).collect());
         }
         let mut spawned = Vec::with_capacity(params.len());
         for params in params {
             let on = self.connection.as_deref_mut();
-            let row = db.spawn_task(on, &queue, self.name, &params, &options).await;
+            let row = db
+                .spawn_task(on, &queue, self.name, &params, &options)
+                .await;
             spawned.push(row.map_err(failed)?.into());
         }
         Ok(spawned)

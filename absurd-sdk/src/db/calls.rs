@@ -1,10 +1,13 @@
 //! One function a statement: bind, send, read. No decisions.
 
 use serde_json::Value;
-use sqlx::{PgConnection, Row as _, postgres::PgRow};
+use sqlx::{
+    Arguments as _, PgConnection, Row as _,
+    postgres::{PgArguments, PgRow},
+};
 
 use super::{
-    ClaimedRow, Db, DbError, Repeat, ResultRow, Statement, Timestamptz, WriteRow,
+    ClaimedRow, Db, DbError, Repeat, ResultRow, Statement, Timestamptz, WriteRow, args,
     statements as sql,
     writes::{Wait, WaitOn, Write},
 };
@@ -50,11 +53,14 @@ fn one<T>(
     rows.first()
         .ok_or(sqlx::Error::RowNotFound)
         .and_then(read)
-        .map_err(|source| DbError::Answer { statement: statement.name, source })
+        .map_err(|source| DbError::Answer {
+            statement: statement.name,
+            source,
+        })
 }
 
 /// Reads all rows of an answer.
-fn all<T>(
+pub(super) fn all<T>(
     statement: &'static Statement,
     rows: &[PgRow],
     read: impl Fn(&PgRow) -> Result<T, sqlx::Error>,
@@ -62,12 +68,17 @@ fn all<T>(
     rows.iter()
         .map(read)
         .collect::<Result<_, _>>()
-        .map_err(|source| DbError::Answer { statement: statement.name, source })
+        .map_err(|source| DbError::Answer {
+            statement: statement.name,
+            source,
+        })
 }
 
 impl Db {
     pub(crate) async fn current_time(&self) -> Result<Timestamptz, DbError> {
-        let rows = self.call(None, &sql::CURRENT_TIME, Repeat::Safe, |query| query).await?;
+        let rows = self
+            .call(None, &sql::CURRENT_TIME, Repeat::Safe, args![])
+            .await?;
         one(&sql::CURRENT_TIME, &rows, |row| row.try_get("now"))
     }
 
@@ -81,15 +92,13 @@ impl Db {
     ) -> Result<SpawnRow, DbError> {
         // Only a key makes a second sending harmless.
         let has_key = options.get("idempotency_key").is_some();
-        let repeat = if has_key { Repeat::Safe } else { Repeat::Unsafe };
-        let statement = &sql::SPAWN_TASK;
-        let bind = |query: super::PgQuery<'_>| {
-            query
-                .bind(queue.as_str().to_owned())
-                .bind(name.to_owned())
-                .bind(params.clone())
-                .bind(options.clone())
+        let repeat = if has_key {
+            Repeat::Safe
+        } else {
+            Repeat::Unsafe
         };
+        let statement = &sql::SPAWN_TASK;
+        let bind = args![queue.as_str(), name, params, options];
         let rows = self.call(on, statement, repeat, bind).await?;
         one(statement, &rows, SpawnRow::read)
     }
@@ -100,9 +109,10 @@ impl Db {
         queue: &QueueName,
         tasks: &Value,
     ) -> Result<Vec<SpawnRow>, DbError> {
-        let bind =
-            |query: super::PgQuery<'_>| query.bind(queue.as_str().to_owned()).bind(tasks.clone());
-        let rows = self.call(on, &sql::SPAWN_TASKS, Repeat::Unsafe, bind).await?;
+        let bind = args![queue.as_str(), tasks];
+        let rows = self
+            .call(on, &sql::SPAWN_TASKS, Repeat::Unsafe, bind)
+            .await?;
         all(&sql::SPAWN_TASKS, &rows, SpawnRow::read)
     }
 
@@ -113,10 +123,10 @@ impl Db {
         event: &str,
         payload: &Value,
     ) -> Result<(), DbError> {
-        let bind = |query: super::PgQuery<'_>| {
-            query.bind(queue.to_owned()).bind(event.to_owned()).bind(payload.clone())
-        };
-        self.call(on, &sql::EMIT_EVENT, Repeat::Safe, bind).await.map(drop)
+        let bind = args![queue, event, payload];
+        self.call(on, &sql::EMIT_EVENT, Repeat::Safe, bind)
+            .await
+            .map(drop)
     }
 
     pub(crate) async fn cancel_task(
@@ -125,8 +135,10 @@ impl Db {
         queue: &QueueName,
         task: TaskId,
     ) -> Result<(), DbError> {
-        let bind = |query: super::PgQuery<'_>| query.bind(queue.as_str().to_owned()).bind(task.0);
-        self.call(on, &sql::CANCEL_TASK, Repeat::Safe, bind).await.map(drop)
+        let bind = args![queue.as_str(), task.0];
+        self.call(on, &sql::CANCEL_TASK, Repeat::Safe, bind)
+            .await
+            .map(drop)
     }
 
     pub(crate) async fn retry_task(
@@ -135,10 +147,10 @@ impl Db {
         task: TaskId,
         options: &Value,
     ) -> Result<SpawnRow, DbError> {
-        let bind = |query: super::PgQuery<'_>| {
-            query.bind(queue.as_str().to_owned()).bind(task.0).bind(options.clone())
-        };
-        let rows = self.call(None, &sql::RETRY_TASK, Repeat::Unsafe, bind).await?;
+        let bind = args![queue.as_str(), task.0, options];
+        let rows = self
+            .call(None, &sql::RETRY_TASK, Repeat::Unsafe, bind)
+            .await?;
         one(&sql::RETRY_TASK, &rows, SpawnRow::read)
     }
 
@@ -149,8 +161,12 @@ impl Db {
         task: TaskId,
         watch: bool,
     ) -> Result<Option<ResultRow>, DbError> {
-        let statement = if watch { &sql::WATCH_TASK_RESULT } else { &sql::GET_TASK_RESULT };
-        let bind = |query: super::PgQuery<'_>| query.bind(queue.as_str().to_owned()).bind(task.0);
+        let statement = if watch {
+            &sql::WATCH_TASK_RESULT
+        } else {
+            &sql::GET_TASK_RESULT
+        };
+        let bind = args![queue.as_str(), task.0];
         let rows = self.call(None, statement, Repeat::Safe, bind).await?;
         Ok(all(statement, &rows, ResultRow::read)?.into_iter().next())
     }
@@ -164,16 +180,16 @@ impl Db {
         quantity: i32,
         with_checkpoints: bool,
     ) -> Result<Vec<ClaimedRow>, DbError> {
-        let statement = if with_checkpoints { &sql::CLAIM_RUNS } else { &sql::CLAIM_TASK };
-        let bind = |query: super::PgQuery<'_>| {
-            query
-                .bind(queue.as_str().to_owned())
-                .bind(worker.to_owned())
-                .bind(lease_seconds)
-                .bind(quantity)
+        let statement = if with_checkpoints {
+            &sql::CLAIM_RUNS
+        } else {
+            &sql::CLAIM_TASK
         };
+        let bind = args![queue.as_str(), worker, lease_seconds, quantity];
         let rows = self.call(None, statement, Repeat::Unsafe, bind).await?;
-        all(statement, &rows, |row| ClaimedRow::read(row, with_checkpoints))
+        all(statement, &rows, |row| {
+            ClaimedRow::read(row, with_checkpoints)
+        })
     }
 
     pub(crate) async fn checkpoints(
@@ -182,13 +198,16 @@ impl Db {
         task: TaskId,
         run: RunId,
     ) -> Result<Vec<(String, Value)>, DbError> {
-        let bind = |query: super::PgQuery<'_>| {
-            query.bind(queue.as_str().to_owned()).bind(task.0).bind(run.0)
-        };
-        let rows = self.call(None, &sql::GET_CHECKPOINTS, Repeat::Safe, bind).await?;
+        let bind = args![queue.as_str(), task.0, run.0];
+        let rows = self
+            .call(None, &sql::GET_CHECKPOINTS, Repeat::Safe, bind)
+            .await?;
         all(&sql::GET_CHECKPOINTS, &rows, |row| {
             let state: Option<Value> = row.try_get("state")?;
-            Ok((row.try_get("checkpoint_name")?, state.unwrap_or(Value::Null)))
+            Ok((
+                row.try_get("checkpoint_name")?,
+                state.unwrap_or(Value::Null),
+            ))
         })
     }
 
@@ -203,10 +222,10 @@ impl Db {
             statement: sql::WRITE_RUNS.name,
             source: sqlx::Error::Encode(Box::new(source)),
         })?;
-        let bind = |query: super::PgQuery<'_>| {
-            query.bind(queue.as_str().to_owned()).bind(worker.to_owned()).bind(writes.clone())
-        };
-        let rows = self.call(None, &sql::WRITE_RUNS, Repeat::Unsafe, bind).await?;
+        let bind = args![queue.as_str(), worker, &writes];
+        let rows = self
+            .call(None, &sql::WRITE_RUNS, Repeat::Unsafe, bind)
+            .await?;
         all(&sql::WRITE_RUNS, &rows, WriteRow::read)
     }
 
@@ -220,18 +239,22 @@ impl Db {
             WaitOn::Event(_) => &sql::WAIT_FOR_EVENT,
             WaitOn::Task { .. } => &sql::WAIT_FOR_TASK,
         };
-        let bind = |query: super::PgQuery<'_>| {
-            let query = query
-                .bind(queue.as_str().to_owned())
-                .bind(worker.to_owned())
-                .bind(wait.task.0)
-                .bind(wait.run.0)
-                .bind(wait.step.clone());
-            let query = match &wait.on {
-                WaitOn::Event(event) => query.bind(event.clone()),
-                WaitOn::Task { queue, task } => query.bind(queue.clone()).bind(task.0),
-            };
-            query.bind(wait.timeout)
+        let bind = || {
+            let mut arguments = PgArguments::default();
+            arguments.add(queue.as_str())?;
+            arguments.add(worker)?;
+            arguments.add(wait.task.0)?;
+            arguments.add(wait.run.0)?;
+            arguments.add(&wait.step)?;
+            match &wait.on {
+                WaitOn::Event(event) => arguments.add(event)?,
+                WaitOn::Task { queue, task } => {
+                    arguments.add(queue)?;
+                    arguments.add(task.0)?;
+                }
+            }
+            arguments.add(wait.timeout)?;
+            Ok(arguments)
         };
         let rows = self.call(None, statement, Repeat::Unsafe, bind).await?;
         one(statement, &rows, |row| {

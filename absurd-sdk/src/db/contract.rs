@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sqlx::Row as _;
 
 use super::{
-    Db, DbError, Repeat, SpawnRow, Timestamptz, Waited, statements as sql,
+    Db, DbError, Repeat, SpawnRow, Waited, args, statements as sql,
     writes::{Wait, WaitOn, Write, read_wake_text, wake_text},
 };
 use crate::ids::{QueueName, RunId, TaskId};
@@ -23,44 +23,73 @@ impl Db {
         write: &Write,
     ) -> Result<Value, DbError> {
         match write {
-            Write::Checkpoint { run, task, step, state, extend } => {
-                self.set_checkpoint(queue, *task, *run, step, state, Some(*extend)).await?;
+            Write::Checkpoint {
+                run,
+                task,
+                step,
+                state,
+                extend,
+            } => {
+                self.set_checkpoint(queue, *task, *run, step, state, Some(*extend))
+                    .await?;
             }
             Write::Complete { run, result } => {
-                let bind = |query: super::PgQuery<'_>| {
-                    query.bind(queue.as_str().to_owned()).bind(run.0).bind(result.clone())
-                };
-                self.call(None, &sql::COMPLETE_RUN, Repeat::Unsafe, bind).await?;
+                let bind = args![queue.as_str(), run.0, result];
+                self.call(None, &sql::COMPLETE_RUN, Repeat::Unsafe, bind)
+                    .await?;
             }
-            Write::Fail { run, reason, retry_in, .. } => {
-                let bind = |query: super::PgQuery<'_>| {
-                    query
-                        .bind(queue.as_str().to_owned())
-                        .bind(run.0)
-                        .bind(reason.clone())
-                        .bind(*retry_in)
-                };
-                self.call(None, &sql::FAIL_RUN, Repeat::Unsafe, bind).await?;
+            Write::Fail {
+                run,
+                reason,
+                retry_in,
+                ..
+            } => {
+                let bind = args![queue.as_str(), run.0, reason, retry_in];
+                self.call(None, &sql::FAIL_RUN, Repeat::Unsafe, bind)
+                    .await?;
             }
             Write::Extend { run, seconds } => {
-                let bind = |query: super::PgQuery<'_>| {
-                    query.bind(queue.as_str().to_owned()).bind(run.0).bind(*seconds)
-                };
-                self.call(None, &sql::EXTEND_CLAIM, Repeat::Safe, bind).await?;
+                let bind = args![queue.as_str(), run.0, seconds];
+                self.call(None, &sql::EXTEND_CLAIM, Repeat::Safe, bind)
+                    .await?;
             }
-            Write::Sleep { run, task, step, seconds, until } => {
-                return self.sleep(queue, (*task, *run, step), *seconds, *until).await;
+            Write::Sleep {
+                run,
+                task,
+                step,
+                seconds,
+                until,
+            } => {
+                return self
+                    .sleep(queue, (*task, *run, step), *seconds, *until)
+                    .await;
             }
             Write::Defer { run, seconds } => self.schedule_run(queue, *run, *seconds).await?,
             Write::Release { run } => self.schedule_run(queue, *run, 0.0).await?,
-            Write::Spawn { run, task, step, queue: to, name, params, options } => {
+            Write::Spawn {
+                run,
+                task,
+                step,
+                queue: to,
+                name,
+                params,
+                options,
+            } => {
                 return self
                     .spawn_once(queue, (*task, *run, step), (to, name), params, options)
                     .await;
             }
-            Write::Emit { run, task, step, queue: to, event, payload } => {
+            Write::Emit {
+                run,
+                task,
+                step,
+                queue: to,
+                event,
+                payload,
+            } => {
                 self.emit_event(None, to, event, payload).await?;
-                self.set_checkpoint(queue, *task, *run, step, &json!(true), None).await?;
+                self.set_checkpoint(queue, *task, *run, step, &json!(true), None)
+                    .await?;
             }
         }
         Ok(Value::Null)
@@ -75,16 +104,10 @@ impl Db {
         state: &Value,
         extend: Option<i32>,
     ) -> Result<(), DbError> {
-        let bind = |query: super::PgQuery<'_>| {
-            query
-                .bind(queue.as_str().to_owned())
-                .bind(task.0)
-                .bind(step.to_owned())
-                .bind(state.clone())
-                .bind(run.0)
-                .bind(extend)
-        };
-        self.call(None, &sql::SET_CHECKPOINT, Repeat::Safe, bind).await.map(drop)
+        let bind = args![queue.as_str(), task.0, step, state, run.0, extend];
+        self.call(None, &sql::SET_CHECKPOINT, Repeat::Safe, bind)
+            .await
+            .map(drop)
     }
 
     async fn schedule_run(
@@ -93,10 +116,10 @@ impl Db {
         run: RunId,
         seconds: f64,
     ) -> Result<(), DbError> {
-        let bind = |query: super::PgQuery<'_>| {
-            query.bind(queue.as_str().to_owned()).bind(run.0).bind(seconds)
-        };
-        self.call(None, &sql::SCHEDULE_RUN, Repeat::Unsafe, bind).await.map(drop)
+        let bind = args![queue.as_str(), run.0, seconds];
+        self.call(None, &sql::SCHEDULE_RUN, Repeat::Unsafe, bind)
+            .await
+            .map(drop)
     }
 
     async fn sleep(
@@ -106,7 +129,11 @@ impl Db {
         seconds: Option<f64>,
         until: Option<jiff::Timestamp>,
     ) -> Result<Value, DbError> {
-        let now = self.current_time().await?.finite().unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let now = self
+            .current_time()
+            .await?
+            .finite()
+            .unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         let stored = self.checkpoints(queue, task, run).await?;
         let stored = stored.iter().find(|(name, _)| name == step);
         let wake = match stored.and_then(|(_, state)| read_wake_text(state.as_str()?)) {
@@ -115,7 +142,8 @@ impl Db {
                 let in_seconds = jiff::SignedDuration::from_secs_f64(seconds.unwrap_or(0.0));
                 let wake = until.unwrap_or_else(|| now.saturating_add(in_seconds).unwrap_or(now));
                 let text = json!(wake_text(wake));
-                self.set_checkpoint(queue, task, run, step, &text, None).await?;
+                self.set_checkpoint(queue, task, run, step, &text, None)
+                    .await?;
                 wake
             }
         };
@@ -150,7 +178,8 @@ impl Db {
             "task_id": row.task_id, "run_id": row.run_id,
             "attempt": row.attempt, "created": row.created,
         });
-        self.set_checkpoint(queue, task, run, step, &detail, None).await?;
+        self.set_checkpoint(queue, task, run, step, &detail, None)
+            .await?;
         Ok(detail)
     }
 
@@ -163,8 +192,12 @@ impl Db {
     ) -> Result<Waited, DbError> {
         match &wait.on {
             WaitOn::Event(event) => self.wait_for_event_by_contract(queue, wait, event).await,
-            WaitOn::Task { queue: child_queue, task } => {
-                self.wait_for_child_by_contract(queue, wait, child_queue, *task).await
+            WaitOn::Task {
+                queue: child_queue,
+                task,
+            } => {
+                self.wait_for_child_by_contract(queue, wait, child_queue, *task)
+                    .await
             }
         }
     }
@@ -175,16 +208,17 @@ impl Db {
         wait: &Wait,
         event: &str,
     ) -> Result<Waited, DbError> {
-        let bind = |query: super::PgQuery<'_>| {
-            query
-                .bind(queue.as_str().to_owned())
-                .bind(wait.task.0)
-                .bind(wait.run.0)
-                .bind(wait.step.clone())
-                .bind(event.to_owned())
-                .bind(wait.timeout)
-        };
-        let rows = self.call(None, &sql::AWAIT_EVENT, Repeat::Unsafe, bind).await?;
+        let bind = args![
+            queue.as_str(),
+            wait.task.0,
+            wait.run.0,
+            &wait.step,
+            event,
+            wait.timeout
+        ];
+        let rows = self
+            .call(None, &sql::AWAIT_EVENT, Repeat::Unsafe, bind)
+            .await?;
         let read = || -> Result<Waited, sqlx::Error> {
             let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
             if row.try_get("should_suspend")? {
@@ -199,7 +233,8 @@ impl Db {
         })?;
         if waited == Waited::TimedOut {
             let step = crate::names::timeout(&wait.step);
-            self.set_checkpoint(queue, wait.task, wait.run, &step, &json!(true), None).await?;
+            self.set_checkpoint(queue, wait.task, wait.run, &step, &json!(true), None)
+                .await?;
         }
         Ok(waited)
     }
@@ -217,15 +252,20 @@ impl Db {
             message: format!("task {child} not found in queue {child_queue}"),
         };
         let child_queue = QueueName::new(child_queue).map_err(|_| unknown())?;
-        let row = self.task_result(&child_queue, child, false).await?.ok_or_else(unknown)?;
+        let row = self
+            .task_result(&child_queue, child, false)
+            .await?
+            .ok_or_else(unknown)?;
         match row.snapshot() {
             Some(snapshot) => {
                 let (task, run) = (wait.task, wait.run);
-                self.set_checkpoint(queue, task, run, &wait.step, &snapshot, None).await?;
+                self.set_checkpoint(queue, task, run, &wait.step, &snapshot, None)
+                    .await?;
                 Ok(Waited::Delivered(snapshot))
             }
             None => {
-                self.schedule_run(queue, wait.run, CHILD_POLL_SECONDS).await?;
+                self.schedule_run(queue, wait.run, CHILD_POLL_SECONDS)
+                    .await?;
                 Ok(Waited::Parked)
             }
         }

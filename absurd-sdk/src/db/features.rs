@@ -2,7 +2,7 @@
 
 use sqlx::Row as _;
 
-use super::{Db, DbError, Repeat, statements};
+use super::{Db, DbError, Repeat, args, statements};
 
 /// Which additive functions exist. On upstream's schema none of them does, and the
 /// contract's own functions are called instead.
@@ -28,9 +28,13 @@ impl Db {
         if let Some(features) = self.features.get() {
             return Ok(Some(*features));
         }
-        let rows = self.call(None, &statements::FEATURES, Repeat::Safe, |query| query).await?;
+        let rows = self
+            .call(None, &statements::FEATURES, Repeat::Safe, args![])
+            .await?;
         let read = || -> Result<Option<Features>, sqlx::Error> {
-            let Some(row) = rows.first() else { return Ok(None) };
+            let Some(row) = rows.first() else {
+                return Ok(None);
+            };
             if !row.try_get::<bool, _>("has_schema")? {
                 return Ok(None);
             }

@@ -44,7 +44,10 @@ impl Drop for AbortOnDrop {
 impl Listener {
     /// Starts listening in the background, beside the pool: with a pool of one
     /// connection a listener would otherwise leave none for calls.
-    #[expect(clippy::disallowed_methods, reason = "owned by AbortOnDrop, ends with the listener")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "owned by AbortOnDrop, ends with the listener"
+    )]
     pub(crate) fn start(pool: &PgPool) -> Self {
         let (sender, _) = broadcast::channel(1024);
         let options = (*pool.connect_options()).clone();
@@ -54,7 +57,10 @@ impl Listener {
             .acquire_timeout(Duration::from_secs(10))
             .connect_lazy_with(options);
         let task = tokio::spawn(listen(own, sender.clone()));
-        Self { sender, _task: Arc::new(AbortOnDrop(task.abort_handle())) }
+        Self {
+            sender,
+            _task: Arc::new(AbortOnDrop(task.abort_handle())),
+        }
     }
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<(Topic, Arc<str>)> {
@@ -91,8 +97,14 @@ async fn listen_once(
                 .map_err(|_| sqlx::Error::PoolTimedOut)??;
             continue;
         };
-        let Some(notification) = received? else { return Ok(()) };
-        let topic = if notification.channel() == CHANNEL_DONE { Topic::Done } else { Topic::Wake };
+        let Some(notification) = received? else {
+            return Ok(());
+        };
+        let topic = if notification.channel() == CHANNEL_DONE {
+            Topic::Done
+        } else {
+            Topic::Wake
+        };
         // Without receivers nobody waits; that is no error.
         let _ = sender.send((topic, Arc::from(notification.payload())));
     }

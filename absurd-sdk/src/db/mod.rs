@@ -5,6 +5,7 @@ mod calls;
 mod contract;
 mod features;
 mod listen;
+mod queues;
 mod rows;
 mod sqlstate;
 mod statements;
@@ -16,18 +17,20 @@ use std::{sync::Arc, time::Duration};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use sqlx::{
     PgConnection, PgPool,
+    error::BoxDynError,
     postgres::{PgArguments, PgPoolOptions, PgRow},
-    query::Query,
 };
 use tokio::{sync::OnceCell, time::Instant};
 
+pub use self::statements::ALL as STATEMENTS;
+use self::statements::Statement;
 pub(crate) use self::{
     calls::{SpawnRow, Waited},
     features::Features,
     listen::{Listener, Topic},
+    queues::{CleanupRow, PolicyRow},
     rows::{ClaimedRow, ResultRow, WriteRow},
     sqlstate::SqlState,
-    statements::Statement,
     timestamp::Timestamptz,
 };
 use crate::observe::StatementObserver;
@@ -80,7 +83,11 @@ impl DbError {
                     let source = sqlx::Error::Database(refusal);
                     return Self::Unavailable { statement, source };
                 }
-                Self::Refused { statement, code, message: refusal.message().to_owned() }
+                Self::Refused {
+                    statement,
+                    code,
+                    message: refusal.message().to_owned(),
+                }
             }
             source @ (sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
@@ -89,6 +96,14 @@ impl DbError {
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed) => Self::Unavailable { statement, source },
             source => Self::Answer { statement, source },
+        }
+    }
+
+    /// The answer lacks a row that was promised.
+    pub(crate) fn row_missing(statement: &'static str) -> Self {
+        Self::Answer {
+            statement,
+            source: sqlx::Error::RowNotFound,
         }
     }
 
@@ -119,11 +134,28 @@ pub(crate) struct Db {
     features: Arc<OnceCell<Features>>,
 }
 
-type PgQuery<'q> = Query<'q, sqlx::Postgres, PgArguments>;
+/// The arguments of a statement, made anew for every sending.
+macro_rules! args {
+    () => {
+        || Ok(sqlx::postgres::PgArguments::default())
+    };
+    ($($value:expr),+ $(,)?) => {
+        || {
+            let mut arguments = sqlx::postgres::PgArguments::default();
+            $(sqlx::Arguments::add(&mut arguments, $value)?;)+
+            Ok(arguments)
+        }
+    };
+}
+use args;
 
 impl Db {
     pub(crate) fn new(pool: PgPool, observer: Option<Arc<dyn StatementObserver>>) -> Self {
-        Self { pool, observer, features: Arc::default() }
+        Self {
+            pool,
+            observer,
+            features: Arc::default(),
+        }
     }
 
     pub(crate) fn pool(&self) -> &PgPool {
@@ -134,16 +166,18 @@ impl Db {
     ///
     /// On the pool, a broken connection is replaced and the statement sent again
     /// where that can't do anything twice.
-    async fn call<'q>(
+    async fn call(
         &self,
         on: Option<&mut PgConnection>,
         statement: &'static Statement,
         repeat: Repeat,
-        bind: impl Fn(PgQuery<'q>) -> PgQuery<'q> + Send,
+        arguments: impl Fn() -> Result<PgArguments, BoxDynError> + Send,
     ) -> Result<Vec<PgRow>, DbError> {
-        let query = || bind(sqlx::query(statement.sql));
+        let arguments = || {
+            arguments().map_err(|error| DbError::new(statement.name, sqlx::Error::Encode(error)))
+        };
         if let Some(connection) = on {
-            return self.send(connection, statement, query()).await;
+            return self.send(connection, statement, arguments()?).await;
         }
         let give_up = Instant::now() + OUTAGE_PATIENCE;
         let mut pauses = pauses();
@@ -151,7 +185,7 @@ impl Db {
             let (error, was_sent) = match self.pool.acquire().await {
                 Err(error) => (DbError::new(statement.name, error), false),
                 Ok(mut connection) => {
-                    match self.send(&mut connection, statement, query()).await {
+                    match self.send(&mut connection, statement, arguments()?).await {
                         Ok(rows) => return Ok(rows),
                         Err(error) => (error, true),
                     }
@@ -171,12 +205,14 @@ impl Db {
         &self,
         connection: &mut PgConnection,
         statement: &'static Statement,
-        query: PgQuery<'_>,
+        arguments: PgArguments,
     ) -> Result<Vec<PgRow>, DbError> {
         if let Some(observer) = &self.observer {
             observer.before(statement.name);
         }
-        let answer = query.fetch_all(connection).await;
+        let answer = sqlx::query_with(statement.sql, arguments)
+            .fetch_all(connection)
+            .await;
         if let Some(observer) = &self.observer {
             observer.after(statement.name);
         }

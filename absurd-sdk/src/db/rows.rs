@@ -34,7 +34,10 @@ impl ClaimedRow {
         let headers = row.try_get::<Option<Value>, _>("headers")?;
         let (checkpoints, more_checkpoints) = if with_checkpoints {
             let stored: Option<Value> = row.try_get("checkpoints")?;
-            (object(stored).into_iter().collect(), row.try_get("more_checkpoints")?)
+            (
+                object(stored).into_iter().collect(),
+                row.try_get("more_checkpoints")?,
+            )
         } else {
             (HashMap::new(), true)
         };

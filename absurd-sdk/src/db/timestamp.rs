@@ -51,7 +51,9 @@ impl Decode<'_, Postgres> for Timestamptz {
         if micros == i64::MAX {
             return Ok(Self::Infinity);
         }
-        let unix = micros.checked_add(POSTGRES_EPOCH_SECONDS * MICROS).ok_or("time out of range")?;
+        let unix = micros
+            .checked_add(POSTGRES_EPOCH_SECONDS * MICROS)
+            .ok_or("time out of range")?;
         Ok(Self::At(Timestamp::from_microsecond(unix)?))
     }
 }

@@ -11,11 +11,22 @@ use crate::ids::{RunId, TaskId};
 #[serde(tag = "op", rename_all = "lowercase")]
 pub(crate) enum Write {
     /// A step's result; moves the lease on by `extend` seconds.
-    Checkpoint { run: RunId, task: TaskId, step: String, state: Value, extend: i32 },
+    Checkpoint {
+        run: RunId,
+        task: TaskId,
+        step: String,
+        state: Value,
+        extend: i32,
+    },
     /// The run has ended well.
     Complete { run: RunId, result: Value },
     /// The run has ended badly. `retry_in` seconds go before the task's own policy.
-    Fail { run: RunId, reason: Value, retry_in: Option<f64>, terminal: bool },
+    Fail {
+        run: RunId,
+        reason: Value,
+        retry_in: Option<f64>,
+        terminal: bool,
+    },
     /// The run goes on: its lease ends `seconds` from now.
     Extend { run: RunId, seconds: i32 },
     /// Sleeps until a time that is computed once, by the database, and kept as the checkpoint.
@@ -42,7 +53,14 @@ pub(crate) enum Write {
         options: Value,
     },
     /// Emits an event and keeps that as the checkpoint, in one transaction.
-    Emit { run: RunId, task: TaskId, step: String, queue: String, event: String, payload: Value },
+    Emit {
+        run: RunId,
+        task: TaskId,
+        step: String,
+        queue: String,
+        event: String,
+        payload: Value,
+    },
 }
 
 impl Write {
@@ -61,7 +79,10 @@ impl Write {
     }
 }
 
-#[expect(clippy::ref_option, reason = "serde's serialize_with calls it by reference")]
+#[expect(
+    clippy::ref_option,
+    reason = "serde's serialize_with calls it by reference"
+)]
 fn rfc3339<S: Serializer>(until: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
     until.map(wake_text).serialize(serializer)
 }

@@ -1,0 +1,265 @@
+//! What a task function holds: its identity, and the durable operations.
+
+mod child;
+mod detached;
+mod event;
+mod sleep;
+mod step;
+mod values;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rand::{SeedableRng as _, rngs::StdRng};
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+pub use self::{
+    child::{AwaitTask, ChildHandle, SpawnChild},
+    detached::DetachedContext,
+    event::AwaitEvent,
+    step::{BegunStep, Step, StepHandle},
+};
+use crate::{
+    checkpoints::Checkpoints,
+    client::Client,
+    db::{
+        ClaimedRow,
+        writes::{Wait, Write},
+    },
+    error::{Interrupt, TaskError},
+    ids::{InvalidName, QueueName, RunId, StepName, TaskId},
+    lease::{Lease, Loss},
+    store::{Refusal, RunStore},
+};
+
+/// Who is running: the identity of a task's current execution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunInfo {
+    /// The task.
+    pub task_id: TaskId,
+    /// The run; it stays the same while the task sleeps and waits.
+    pub run_id: RunId,
+    /// The number of the attempt, from 1.
+    pub attempt: i32,
+    /// How many attempts the task has; `None` when there is no limit.
+    pub max_attempts: Option<i32>,
+    /// The task's name.
+    pub task_name: String,
+    /// The queue it came from.
+    pub queue: QueueName,
+    /// Headers that were spawned with it.
+    pub headers: Map<String, Value>,
+}
+
+tokio::task_local! {
+    static CURRENT: RunInfo;
+}
+
+/// The run that the calling code is part of, for loggers and the like; `None` outside a task.
+pub fn current_run() -> Option<RunInfo> {
+    CURRENT.try_with(Clone::clone).ok()
+}
+
+/// Runs `work` as part of a run.
+pub(crate) async fn as_run<T>(info: RunInfo, work: impl Future<Output = T>) -> T {
+    CURRENT.scope(info, work).await
+}
+
+/// The durable operations of one task, and its identity.
+///
+/// Operations borrow the context mutably: two at once, or one inside another's step, do
+/// not compile. An operation that suspends the task returns an error which the function
+/// passes on with `?`; when the task resumes, the function runs again from its top and
+/// operations that were done return what they returned then.
+pub struct Context {
+    info: Arc<RunInfo>,
+    checkpoints: Checkpoints,
+    more_checkpoints: bool,
+    store: Arc<dyn RunStore>,
+    lease: Lease,
+    client: Option<Client>,
+    /// The database's clock at the claim, and ours at the same moment.
+    claimed: (Timestamp, Instant),
+    rng: StdRng,
+    uuids: u64,
+    ended: Option<Interrupt>,
+}
+
+impl Context {
+    /// A context for a run that was claimed, and the run's params.
+    pub(crate) fn of(
+        row: ClaimedRow,
+        client: Client,
+        store: Arc<dyn RunStore>,
+        lease: Lease,
+        claimed: Instant,
+    ) -> (Value, Self) {
+        let info = RunInfo {
+            task_id: row.task_id,
+            run_id: row.run_id,
+            attempt: row.attempt,
+            max_attempts: row.max_attempts,
+            task_name: row.task_name,
+            queue: client.queue().clone(),
+            headers: row.headers,
+        };
+        let claimed_at = row.claimed_at.unwrap_or(Timestamp::UNIX_EPOCH);
+        let mut context = Self::new(info, store, lease, (claimed_at, claimed));
+        context.checkpoints = Checkpoints::new(row.checkpoints);
+        context.more_checkpoints = row.more_checkpoints;
+        context.client = Some(client);
+        (row.params, context)
+    }
+
+    fn new(
+        info: RunInfo,
+        store: Arc<dyn RunStore>,
+        lease: Lease,
+        claimed: (Timestamp, Instant),
+    ) -> Self {
+        let seed = Uuid::new_v5(&info.task_id.0, b"rand").as_u64_pair();
+        Self {
+            info: Arc::new(info),
+            checkpoints: Checkpoints::default(),
+            more_checkpoints: false,
+            store,
+            lease,
+            client: None,
+            claimed,
+            rng: StdRng::seed_from_u64(seed.0 ^ seed.1),
+            uuids: 0,
+            ended: None,
+        }
+    }
+
+    /// The task's identity in one value.
+    pub fn info(&self) -> &RunInfo {
+        &self.info
+    }
+
+    /// The task.
+    pub fn task_id(&self) -> TaskId {
+        self.info.task_id
+    }
+
+    /// The run, one for each attempt.
+    pub fn run_id(&self) -> RunId {
+        self.info.run_id
+    }
+
+    /// The number of the attempt, from 1.
+    pub fn attempt(&self) -> i32 {
+        self.info.attempt
+    }
+
+    /// The task's name.
+    pub fn task_name(&self) -> &str {
+        &self.info.task_name
+    }
+
+    /// The queue it came from.
+    pub fn queue(&self) -> &QueueName {
+        &self.info.queue
+    }
+
+    /// Headers that were spawned with the task; empty when there are none.
+    pub fn headers(&self) -> &Map<String, Value> {
+        &self.info.headers
+    }
+
+    /// Renews the lease now. Workers do so in the background; a function needs this only
+    /// to learn early that it has been cancelled.
+    pub async fn heartbeat(&mut self) -> Result<(), TaskError> {
+        let seconds = crate::period::ceil_seconds(self.lease.length());
+        self.write(Write::Extend {
+            run: self.run_id(),
+            seconds,
+        })
+        .await
+        .map(drop)
+    }
+
+    pub(crate) fn ended(&self) -> Option<Interrupt> {
+        self.ended
+    }
+
+    /// The concrete name of the next operation, after whatever must come before it.
+    async fn enter(&mut self, base: &str) -> Result<String, TaskError> {
+        if let Some(interrupt) = self.ended {
+            return Err(TaskError::interrupt(interrupt));
+        }
+        if self.more_checkpoints {
+            let read = self
+                .store
+                .checkpoints(self.info.task_id, self.info.run_id)
+                .await;
+            let more = read.map_err(|refusal| self.refused(refusal))?;
+            self.checkpoints.extend(more);
+            self.more_checkpoints = false;
+        }
+        Ok(self.checkpoints.next_name(base))
+    }
+
+    /// A step name that can't be used fails the task for good: the code has to change.
+    fn checked(name: &str) -> Result<StepName, TaskError> {
+        StepName::new(name).map_err(|error: InvalidName| TaskError::terminal(error))
+    }
+
+    async fn write(&mut self, write: Write) -> Result<Value, TaskError> {
+        let asked = Instant::now();
+        let renews = matches!(write, Write::Checkpoint { .. } | Write::Extend { .. });
+        match self.store.write(write).await {
+            Ok(detail) => {
+                if renews {
+                    self.lease.renewed(asked, self.lease.length());
+                }
+                Ok(detail)
+            }
+            Err(refusal) => Err(self.refused(refusal)),
+        }
+    }
+
+    /// Keeps a value under a concrete name; it is remembered for the rest of this execution.
+    async fn keep(&mut self, name: String, state: Value) -> Result<(), TaskError> {
+        let write = Write::Checkpoint {
+            run: self.run_id(),
+            task: self.task_id(),
+            step: name.clone(),
+            state: state.clone(),
+            extend: crate::period::ceil_seconds(self.lease.length()),
+        };
+        self.write(write).await?;
+        self.checkpoints.insert(name, state);
+        Ok(())
+    }
+
+    async fn park_on(&mut self, wait: Wait) -> Result<crate::db::Waited, TaskError> {
+        self.store
+            .wait(wait)
+            .await
+            .map_err(|refusal| self.refused(refusal))
+    }
+
+    /// Ends this execution, now and for every later operation.
+    fn interrupt(&mut self, interrupt: Interrupt) -> TaskError {
+        self.ended.get_or_insert(interrupt);
+        TaskError::interrupt(interrupt)
+    }
+
+    fn refused(&mut self, refusal: Refusal) -> TaskError {
+        match refusal {
+            Refusal::Cancelled => {
+                self.lease.lose(Loss::Cancelled);
+                self.interrupt(Interrupt::Cancelled)
+            }
+            Refusal::LeaseLost => {
+                self.lease.lose(Loss::Expired);
+                self.interrupt(Interrupt::LeaseLost)
+            }
+            Refusal::Database(error) => TaskError::from(error),
+        }
+    }
+}

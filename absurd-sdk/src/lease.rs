@@ -1,0 +1,135 @@
+//! A run's lease: until when it is ours, and why it no longer is. A value that context
+//! and worker both hold; it calls nobody.
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::watch, time::Instant};
+
+/// Why a run's execution ends before its function does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// The task has been cancelled.
+    Cancelled,
+    /// The lease is over, or somebody else holds the run.
+    Expired,
+    /// This worker stops and hands the run back.
+    Stopping,
+}
+
+/// A cheap clone for everybody who works on the run.
+#[derive(Debug, Clone)]
+pub(crate) struct Lease {
+    length: Duration,
+    ends: Arc<Mutex<Instant>>,
+    lost: Arc<watch::Sender<Option<Loss>>>,
+}
+
+impl Lease {
+    /// A lease asked for at `asked`: the database counts from a moment that is later.
+    pub(crate) fn new(asked: Instant, length: Duration) -> Self {
+        let ends = Arc::new(Mutex::new(asked + length));
+        Self {
+            length,
+            ends,
+            lost: Arc::new(watch::Sender::new(None)),
+        }
+    }
+
+    pub(crate) fn length(&self) -> Duration {
+        self.length
+    }
+
+    pub(crate) fn ends(&self) -> Instant {
+        *self.ends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Less than two thirds of the lease are left: time to renew it.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.ends().saturating_duration_since(Instant::now()) < self.length * 2 / 3
+    }
+
+    /// The database has moved the lease on, by a write sent at `asked`.
+    pub(crate) fn renewed(&self, asked: Instant, length: Duration) {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        *ends = (*ends).max(asked + length);
+    }
+
+    /// Ends the execution. The first reason stays.
+    pub(crate) fn lose(&self, loss: Loss) {
+        self.lost.send_if_modified(|lost| {
+            let first = lost.is_none();
+            if first {
+                *lost = Some(loss);
+            }
+            first
+        });
+    }
+
+    pub(crate) fn loss(&self) -> Option<Loss> {
+        *self.lost.borrow()
+    }
+
+    /// Runs the work while the lease is ours; drops it, wherever it is, when it no longer is.
+    pub(crate) async fn guard<T>(&self, work: impl Future<Output = T>) -> Result<T, Loss> {
+        let mut lost = self.lost.subscribe();
+        tokio::pin!(work);
+        loop {
+            let ends = self.ends();
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                changed = lost.wait_for(Option::is_some) => {
+                    let loss = changed.ok().and_then(|loss| *loss);
+                    return Err(loss.unwrap_or(Loss::Expired));
+                }
+                () = tokio::time::sleep_until(ends) => {
+                    if self.ends() <= Instant::now() {
+                        self.lose(Loss::Expired);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn work_is_dropped_when_the_lease_is_over() {
+        let lease = Lease::new(Instant::now(), Duration::from_secs(3));
+        assert_eq!(
+            lease.guard(std::future::pending::<()>()).await,
+            Err(Loss::Expired)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_renewed_lease_goes_on() {
+        let lease = Lease::new(Instant::now(), Duration::from_secs(3));
+        let renewing = lease.clone();
+        let work = async move {
+            tokio::time::advance(Duration::from_secs(2)).await;
+            renewing.renewed(Instant::now(), Duration::from_secs(3));
+            tokio::time::advance(Duration::from_secs(2)).await;
+            7
+        };
+        assert_eq!(lease.guard(work).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn the_first_reason_stays() {
+        let lease = Lease::new(Instant::now(), Duration::from_secs(3));
+        lease.lose(Loss::Cancelled);
+        lease.lose(Loss::Stopping);
+        assert_eq!(
+            lease.guard(std::future::pending::<()>()).await,
+            Err(Loss::Cancelled)
+        );
+    }
+}

@@ -1,0 +1,54 @@
+//! What a running task asks of the world outside: to keep a checkpoint, to park.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use serde_json::Value;
+
+use crate::{
+    db::{
+        DbError, SqlState, Waited,
+        writes::{Wait, Write},
+    },
+    ids::{RunId, TaskId},
+};
+
+/// Behind a context stands the database of a worker, or the memory of a unit test.
+pub(crate) trait RunStore: Send + Sync {
+    /// Keeps what was written; the answer depends on the kind of write.
+    fn write(&self, write: Write) -> BoxFuture<'_, Result<Value, Refusal>>;
+
+    /// Parks the run unless what it waits for is there already.
+    fn wait(&self, wait: Wait) -> BoxFuture<'_, Result<Waited, Refusal>>;
+
+    /// All checkpoints of a run that has too many to come along with its claim.
+    fn checkpoints(
+        &self,
+        task: TaskId,
+        run: RunId,
+    ) -> BoxFuture<'_, Result<Vec<(String, Value)>, Refusal>>;
+}
+
+/// Why a write was not kept.
+#[derive(Debug, Clone)]
+pub(crate) enum Refusal {
+    /// The task has been cancelled.
+    Cancelled,
+    /// The run is no longer this worker's.
+    LeaseLost,
+    /// Anything else.
+    Database(Arc<DbError>),
+}
+
+impl From<DbError> for Refusal {
+    fn from(error: DbError) -> Self {
+        let not_running = matches!(&error, DbError::Refused { message, .. }
+            if message.contains("not currently running"));
+        match error.state() {
+            Some(SqlState::Cancelled) => Self::Cancelled,
+            Some(SqlState::RunFailed | SqlState::LeaseLost) => Self::LeaseLost,
+            _ if not_running => Self::LeaseLost,
+            _ => Self::Database(Arc::new(error)),
+        }
+    }
+}

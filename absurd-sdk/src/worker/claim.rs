@@ -1,0 +1,197 @@
+//! The loop that claims runs, exactly as many as there is room for, and owns them.
+
+use std::{collections::HashMap, sync::Arc};
+
+use tokio::{sync::watch, task::JoinSet, time::Instant};
+
+use super::{Shared, execute::execute, wakeup::Wakeup};
+use crate::{
+    db::writes::Write,
+    error::Error,
+    ids::RunId,
+    lease::{Lease, Loss},
+    period::ceil_seconds,
+    store::Refusal,
+};
+
+/// How often leases are looked at: three times in each lease.
+const RENEWALS_PER_LEASE: u32 = 3;
+
+pub(super) struct ClaimLoop {
+    shared: Arc<Shared>,
+    stopping: watch::Receiver<bool>,
+    /// The only list of running work; dropping it drops the work.
+    running: JoinSet<RunId>,
+    leases: HashMap<RunId, Lease>,
+    executed: usize,
+}
+
+impl ClaimLoop {
+    pub(super) fn new(shared: Arc<Shared>, stopping: watch::Receiver<bool>) -> Self {
+        Self {
+            shared,
+            stopping,
+            running: JoinSet::new(),
+            leases: HashMap::new(),
+            executed: 0,
+        }
+    }
+
+    /// Claims and executes until the stop, then hands back what still runs.
+    pub(super) async fn run(mut self) -> Result<(), Error> {
+        let plan = &self.shared.plan;
+        tracing::info!(
+            worker = plan.worker_id, queue = %self.shared.client.queue(),
+            "Starting Absurd worker"
+        );
+        self.shared.client.features().await?;
+        let mut wakeup = Wakeup::of(&self.shared);
+        let mut renewals = tokio::time::interval(plan.lease / RENEWALS_PER_LEASE);
+        let mut hungry = true;
+        let mut stopping = self.stopping.clone();
+        while !*stopping.borrow() {
+            if hungry && self.room() > 0 {
+                wakeup.forget();
+                hungry = self.claim().await == Claimed::AsAsked;
+                continue;
+            }
+            tokio::select! {
+                _ = stopping.changed() => {}
+                Some(ended) = self.running.join_next() => {
+                    self.forget(ended);
+                    // A freed slot may find more of a full claim; an empty queue stays empty.
+                    hungry |= self.was_full();
+                }
+                () = wakeup.wait(), if !hungry => hungry = true,
+                _ = renewals.tick() => self.renew().await,
+            }
+        }
+        self.stop().await;
+        Ok(())
+    }
+
+    /// Claims and executes until a claim with nothing running comes back empty.
+    pub(super) async fn run_until_idle(mut self) -> Result<usize, Error> {
+        self.shared.client.features().await?;
+        let lease = self.shared.plan.lease;
+        let mut renewals = tokio::time::interval(lease / RENEWALS_PER_LEASE);
+        loop {
+            let claimed = if self.room() > 0 {
+                self.claim().await
+            } else {
+                Claimed::Nothing
+            };
+            if self.running.is_empty() && claimed == Claimed::Nothing {
+                return Ok(self.executed);
+            }
+            tokio::select! {
+                Some(ended) = self.running.join_next() => self.forget(ended),
+                _ = renewals.tick() => self.renew().await,
+            }
+        }
+    }
+
+    fn room(&self) -> usize {
+        self.shared.plan.concurrency - self.running.len()
+    }
+
+    /// Whether all slots were taken before the last one became free.
+    fn was_full(&self) -> bool {
+        self.room() == 1
+    }
+
+    async fn claim(&mut self) -> Claimed {
+        let quantity = self.room().min(self.shared.plan.batch_size);
+        let asked = Instant::now();
+        let rows = match self.claim_rows(quantity).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                tracing::error!(%error, "can't claim, trying again");
+                return Claimed::Nothing;
+            }
+        };
+        let claimed = match rows.len() {
+            0 => Claimed::Nothing,
+            rows if rows < quantity => Claimed::Fewer,
+            _ => Claimed::AsAsked,
+        };
+        for row in rows {
+            let run_id = row.run_id;
+            let lease = Lease::new(asked, self.shared.plan.lease);
+            self.leases.insert(run_id, lease.clone());
+            self.executed += 1;
+            let execution = execute(Arc::clone(&self.shared), row, lease, asked);
+            self.running.spawn(async move {
+                execution.await;
+                run_id
+            });
+        }
+        claimed
+    }
+
+    async fn claim_rows(&self, quantity: usize) -> Result<Vec<crate::db::ClaimedRow>, Error> {
+        let features = self.shared.client.features().await?;
+        let queue = self.shared.client.queue();
+        let lease = ceil_seconds(self.shared.plan.lease);
+        let quantity = i32::try_from(quantity).unwrap_or(i32::MAX);
+        let db = self.shared.client.db();
+        let worker = &self.shared.plan.worker_id;
+        let rows = db
+            .claim(queue, worker, lease, quantity, features.claim_runs)
+            .await;
+        rows.map_err(|error| Error::from_db(error, queue.as_str()))
+    }
+
+    fn forget(&mut self, ended: Result<RunId, tokio::task::JoinError>) {
+        match ended {
+            Ok(run_id) => drop(self.leases.remove(&run_id)),
+            // Panics of task functions are caught inside; this would be one of ours.
+            Err(error) => tracing::error!(%error, "an execution ended abnormally"),
+        }
+    }
+
+    /// Moves stale leases on, in one batch. Fresh ones ride on checkpoints.
+    async fn renew(&self) {
+        let seconds = ceil_seconds(self.shared.plan.lease);
+        let stale = self.leases.iter().filter(|(_, lease)| lease.is_stale());
+        let renewals = stale.map(|(run, lease)| async {
+            let asked = Instant::now();
+            let write = Write::Extend { run: *run, seconds };
+            match self.shared.writer.write(write, lease).await {
+                Ok(_) => lease.renewed(asked, self.shared.plan.lease),
+                Err(Refusal::Cancelled) => lease.lose(Loss::Cancelled),
+                Err(Refusal::LeaseLost) => lease.lose(Loss::Expired),
+                Err(Refusal::Database(error)) => tracing::error!(%error, "lease not renewed"),
+            }
+        });
+        futures::future::join_all(renewals).await;
+    }
+
+    /// Lets running work go on for the grace period, then hands it back.
+    async fn stop(&mut self) {
+        tracing::info!(running = self.running.len(), "stopping");
+        let until = Instant::now() + self.shared.plan.grace;
+        let grace = tokio::time::timeout_at(until, async {
+            while let Some(ended) = self.running.join_next().await {
+                self.forget(ended);
+            }
+        });
+        if grace.await.is_ok() {
+            return;
+        }
+        for lease in self.leases.values() {
+            lease.lose(Loss::Stopping);
+        }
+        while let Some(ended) = self.running.join_next().await {
+            self.forget(ended);
+        }
+    }
+}
+
+/// How many runs a claim brought, against how many were asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claimed {
+    Nothing,
+    Fewer,
+    AsAsked,
+}

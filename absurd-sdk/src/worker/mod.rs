@@ -1,0 +1,144 @@
+//! The worker: claims runs, executes them, reports their ends.
+
+mod claim;
+mod execute;
+mod options;
+mod outcome;
+mod panics;
+mod report;
+mod wakeup;
+
+use std::{collections::BTreeMap, future::Future, sync::Arc};
+
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinHandle},
+};
+
+pub use self::options::{WorkerBuilder, WrapExecution};
+use self::{claim::ClaimLoop, options::WorkerPlan};
+use crate::{
+    client::Client,
+    error::Error,
+    handler::States,
+    registry::Registry,
+    task::TaskSchema,
+    writer::{Writer, WriterHandle},
+};
+
+/// Executes the tasks of one queue.
+pub struct Worker {
+    client: Client,
+    registry: Registry,
+    states: States,
+    plan: WorkerPlan,
+}
+
+/// What all runs of a worker share.
+struct Shared {
+    client: Client,
+    registry: Registry,
+    states: States,
+    plan: WorkerPlan,
+    writer: WriterHandle,
+}
+
+impl Worker {
+    /// Options for a worker of the client's queue.
+    pub fn builder(client: &Client) -> WorkerBuilder {
+        WorkerBuilder::new(client.clone())
+    }
+
+    /// The JSON Schemas of all tasks of this worker, by name.
+    pub fn schemas(&self) -> BTreeMap<&'static str, TaskSchema> {
+        self.registry.schemas()
+    }
+
+    /// Works until `stop` is ready, then stops gracefully: no more claims, and running
+    /// work is handed back without spending an attempt, after the grace period if one was
+    /// set. Returns when all of that is written.
+    pub async fn run_until(self, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
+        let (claims, writer, stopping) = self.parts();
+        let writing = writer.run();
+        let stop = async {
+            stop.await;
+            stopping.send_replace(true);
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            done = claims.run() => done,
+            () = stop => Ok(()),
+            () = writing => Ok(()),
+        }
+    }
+
+    /// Works until nothing of the queue is due or running here, then returns how many runs
+    /// it executed. Sleeping tasks are left asleep.
+    pub async fn run_until_idle(self) -> Result<usize, Error> {
+        let (claims, writer, _stopping) = self.parts();
+        let writing = writer.run();
+        tokio::select! {
+            done = claims.run_until_idle() => done,
+            () = writing => Ok(0),
+        }
+    }
+
+    /// Works in the background.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the handle owns the task and joins it"
+    )]
+    pub fn start(self) -> WorkerHandle {
+        let stopping = watch::Sender::new(false);
+        let mut stopped = stopping.subscribe();
+        let stop = async move {
+            // An error means that the handle is gone, which is a stop as well.
+            let _ = stopped.wait_for(|stopping| *stopping).await;
+        };
+        WorkerHandle {
+            stopping,
+            task: tokio::spawn(self.run_until(stop)),
+        }
+    }
+
+    fn parts(self) -> (ClaimLoop, Writer, watch::Sender<bool>) {
+        let queue = self.client.queue().clone();
+        let id = self.plan.worker_id.clone();
+        let (handle, writer) = Writer::new(self.client.db().clone(), queue, id);
+        let stopping = watch::Sender::new(false);
+        let shared = Shared {
+            client: self.client,
+            registry: self.registry,
+            states: self.states,
+            plan: self.plan,
+            writer: handle,
+        };
+        (
+            ClaimLoop::new(Arc::new(shared), stopping.subscribe()),
+            writer,
+            stopping,
+        )
+    }
+}
+
+/// A worker in the background. Dropping it stops the worker gracefully as well, but then
+/// nobody waits for it.
+#[derive(Debug)]
+pub struct WorkerHandle {
+    stopping: watch::Sender<bool>,
+    task: JoinHandle<Result<(), Error>>,
+}
+
+impl WorkerHandle {
+    /// Stops gracefully and waits until all is written.
+    pub async fn stop(self) -> Result<(), Error> {
+        self.stopping.send_replace(true);
+        let ended: Result<Result<(), Error>, JoinError> = self.task.await;
+        ended.unwrap_or_else(|error| Err(Error::Worker(error.to_string())))
+    }
+
+    /// Ends at once, as a crash would: nothing is reported, leases run out by themselves.
+    pub fn abort(self) {
+        self.task.abort();
+    }
+}

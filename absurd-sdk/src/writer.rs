@@ -1,0 +1,265 @@
+//! One writer per worker process. While one batch is on its way the next one gathers:
+//! a task alone pays one trip a step, a thousand tasks share commits, and nobody waits
+//! for a timer.
+
+use std::future::Future;
+
+use futures::future::BoxFuture;
+use serde_json::Value;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+
+use crate::{
+    db::{
+        Db, DbError, SqlState, Waited, WriteRow, pauses,
+        writes::{Wait, Write},
+    },
+    ids::{QueueName, RunId, TaskId},
+    lease::Lease,
+    store::{Refusal, RunStore},
+};
+
+/// Most writes of one batch: bounds the statement's size and how long it holds its locks.
+const BATCH_MAX: usize = 500;
+/// Writes that may wait for the writer before senders wait themselves.
+const BACKLOG_MAX: usize = 4096;
+
+/// The cheap handle of the writer.
+#[derive(Debug, Clone)]
+pub(crate) struct WriterHandle {
+    orders: mpsc::Sender<Order>,
+}
+
+/// A write, until when it makes sense, and who wants to know.
+#[derive(Debug)]
+struct Order {
+    write: Write,
+    give_up: Instant,
+    reply: oneshot::Sender<Result<Value, Refusal>>,
+}
+
+impl WriterHandle {
+    /// Sends a write and waits for its fate. While the database is away it is tried again
+    /// until the lease is over: after that the run may be somebody else's.
+    pub(crate) async fn write(&self, write: Write, lease: &Lease) -> Result<Value, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let order = Order {
+            write,
+            give_up: lease.ends(),
+            reply,
+        };
+        if self.orders.send(order).await.is_err() {
+            return Err(Refusal::LeaseLost);
+        }
+        answer.await.unwrap_or(Err(Refusal::LeaseLost))
+    }
+}
+
+/// The loop that owns the orders. It ends when the last handle is gone.
+pub(crate) struct Writer {
+    db: Db,
+    queue: QueueName,
+    worker: String,
+    orders: mpsc::Receiver<Order>,
+}
+
+impl Writer {
+    pub(crate) fn new(db: Db, queue: QueueName, worker: String) -> (WriterHandle, Self) {
+        let (sender, orders) = mpsc::channel(BACKLOG_MAX);
+        (
+            WriterHandle { orders: sender },
+            Self {
+                db,
+                queue,
+                worker,
+                orders,
+            },
+        )
+    }
+
+    pub(crate) async fn run(mut self) {
+        let mut batch = Vec::new();
+        let mut pauses = None;
+        loop {
+            if batch.is_empty() {
+                pauses = None;
+                if self.orders.recv_many(&mut batch, BATCH_MAX).await == 0 {
+                    return;
+                }
+            }
+            while batch.len() < BATCH_MAX
+                && let Ok(order) = self.orders.try_recv()
+            {
+                batch.push(order);
+            }
+            batch = self.flush(batch).await;
+            if batch.is_empty() {
+                continue;
+            }
+            // What is left is to be sent again: the database was away, or asked for it.
+            let pause = pauses
+                .get_or_insert_with(crate::db::pauses)
+                .next()
+                .unwrap_or_default();
+            tokio::time::sleep(pause).await;
+            batch = give_up_late(batch);
+        }
+    }
+
+    /// Sends a batch and returns what has to be sent again.
+    async fn flush(&self, batch: Vec<Order>) -> Vec<Order> {
+        let batched = match self.db.features().await {
+            Ok(features) => features.is_some_and(|features| features.write_runs),
+            Err(error) => return settle_all(batch, error),
+        };
+        if !batched {
+            return self.flush_one_by_one(batch).await;
+        }
+        let writes: Vec<&Write> = batch.iter().map(|order| &order.write).collect();
+        match self.db.write_runs(&self.queue, &self.worker, &writes).await {
+            Ok(rows) => settle(batch, rows),
+            Err(error) => settle_all(batch, error),
+        }
+    }
+
+    async fn flush_one_by_one(&self, batch: Vec<Order>) -> Vec<Order> {
+        let sent = batch.into_iter().map(|order| async {
+            let answer = self.db.write_by_contract(&self.queue, &order.write).await;
+            (order, answer)
+        });
+        let answered = futures::future::join_all(sent).await;
+        answered
+            .into_iter()
+            .filter_map(|(order, answer)| order.settle(answer))
+            .collect()
+    }
+}
+
+impl Order {
+    /// Answers the sender, or gives the order back because it is worth another try.
+    fn settle(self, answer: Result<Value, DbError>) -> Option<Self> {
+        match answer {
+            Err(error) if is_worth_another_try(&error) => {
+                tracing::warn!(%error, run = %self.write.run(), "write not kept, trying again");
+                Some(self)
+            }
+            answer => {
+                // The sender may have been dropped meanwhile: then nobody wants to know.
+                let _ = self.reply.send(answer.map_err(Refusal::from));
+                None
+            }
+        }
+    }
+}
+
+fn is_worth_another_try(error: &DbError) -> bool {
+    error.is_outage() || error.state() == Some(SqlState::TryAgain)
+}
+
+/// Answers each order of a batch by its row.
+fn settle(batch: Vec<Order>, rows: Vec<WriteRow>) -> Vec<Order> {
+    let mut answers: Vec<Option<Result<Value, DbError>>> = batch.iter().map(|_| None).collect();
+    for row in rows {
+        let answer = match row.code {
+            None => Ok(row.detail.unwrap_or(Value::Null)),
+            Some(code) => Err(DbError::Refused {
+                statement: "write_runs",
+                code,
+                message: row.message.unwrap_or_default(),
+            }),
+        };
+        let slot = usize::try_from(row.item)
+            .ok()
+            .and_then(|item| answers.get_mut(item));
+        if let Some(slot) = slot {
+            *slot = Some(answer);
+        }
+    }
+    let unanswered = || Err(DbError::row_missing("write_runs"));
+    let answered = batch.into_iter().zip(answers);
+    answered
+        .filter_map(|(order, answer)| order.settle(answer.unwrap_or_else(unanswered)))
+        .collect()
+}
+
+/// The batch failed as a whole.
+fn settle_all(batch: Vec<Order>, error: DbError) -> Vec<Order> {
+    if is_worth_another_try(&error) {
+        tracing::warn!(%error, writes = batch.len(), "writes not kept, trying again");
+        return batch;
+    }
+    let refusal = Refusal::from(error);
+    for order in batch {
+        let _ = order.reply.send(Err(refusal.clone()));
+    }
+    Vec::new()
+}
+
+/// Orders whose lease is over are answered so; the others stay.
+fn give_up_late(batch: Vec<Order>) -> Vec<Order> {
+    let now = Instant::now();
+    let (late, rest): (Vec<_>, Vec<_>) = batch.into_iter().partition(|o| o.give_up <= now);
+    for order in late {
+        let _ = order.reply.send(Err(Refusal::LeaseLost));
+    }
+    rest
+}
+
+/// The store of a run that a worker executes.
+pub(crate) struct LiveStore {
+    pub(crate) db: Db,
+    pub(crate) writer: WriterHandle,
+    pub(crate) lease: Lease,
+    pub(crate) queue: QueueName,
+    pub(crate) worker: String,
+}
+
+impl LiveStore {
+    /// Tries again while the database is away and the lease is ours.
+    async fn patiently<T, F>(&self, call: impl Fn() -> F + Send) -> Result<T, Refusal>
+    where
+        F: Future<Output = Result<T, DbError>> + Send,
+    {
+        let mut pauses = pauses();
+        loop {
+            match call().await {
+                Err(error) if is_worth_another_try(&error) => {
+                    let pause = pauses.next().unwrap_or_default();
+                    if Instant::now() + pause > self.lease.ends() {
+                        return Err(Refusal::LeaseLost);
+                    }
+                    tokio::time::sleep(pause).await;
+                }
+                answer => return answer.map_err(Refusal::from),
+            }
+        }
+    }
+
+    async fn wait_once(&self, wait: &Wait) -> Result<Waited, DbError> {
+        let features = self.db.features().await?;
+        if features.is_some_and(|features| features.waits) {
+            return self.db.wait(&self.queue, &self.worker, wait).await;
+        }
+        self.db.wait_by_contract(&self.queue, wait).await
+    }
+}
+
+impl RunStore for LiveStore {
+    fn write(&self, write: Write) -> BoxFuture<'_, Result<Value, Refusal>> {
+        Box::pin(self.writer.write(write, &self.lease))
+    }
+
+    fn wait(&self, wait: Wait) -> BoxFuture<'_, Result<Waited, Refusal>> {
+        Box::pin(async move { self.patiently(|| self.wait_once(&wait)).await })
+    }
+
+    fn checkpoints(
+        &self,
+        task: TaskId,
+        run: RunId,
+    ) -> BoxFuture<'_, Result<Vec<(String, Value)>, Refusal>> {
+        Box::pin(self.patiently(move || self.db.checkpoints(&self.queue, task, run)))
+    }
+}

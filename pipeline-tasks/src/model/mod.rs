@@ -1,0 +1,14 @@
+//! What the pipeline speaks of: quantities with their units, subband files and
+//! the observation groups they form. Nothing here touches a disk.
+
+mod group;
+mod group_id;
+mod subband;
+mod units;
+
+pub use group::{GroupError, ObservationGroup, SUBBANDS_PER_GROUP, cluster};
+pub use group_id::{GroupId, GroupIdError};
+pub use subband::{SubbandFile, SubbandIndex, SubbandNameError};
+pub use units::{
+    Arcseconds, Degrees, Hertz, Jansky, JulianDate, Metres, Mjd, Radians, Seconds, SkyPosition,
+};

@@ -1,0 +1,14 @@
+//! The arithmetic of the pipeline: directions, baselines, beams, images as
+//! arrays. No file and no program is touched here.
+
+mod astrometry;
+mod beam;
+mod geometry;
+mod projection;
+mod source_finding;
+
+pub use astrometry::{Sky, Site, SiteError};
+pub use beam::{airy_power, field_of_view};
+pub use geometry::{Frame, SPEED_OF_LIGHT, Vector, dot, fringe};
+pub use projection::SinProjection;
+pub use source_finding::{Peak, Plane, find_peaks, noise, peak_near};
