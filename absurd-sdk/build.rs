@@ -1,6 +1,6 @@
 //! Lists the files of `migrations/` for `src/migrate.rs`, in the order of their application.
 
-use std::{env, fs, io, path::Path};
+use std::{env, ffi::OsStr, fmt::Write as _, fs, io, path::Path};
 
 fn main() -> io::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
@@ -13,18 +13,22 @@ fn main() -> io::Result<()> {
     for (folder, prefix) in [(root.clone(), ""), (root.join("functions"), "functions/")] {
         let mut names = Vec::new();
         for entry in fs::read_dir(&folder)? {
-            let name = entry?.file_name().to_string_lossy().into_owned();
-            if name.ends_with(".sql") {
-                names.push(name);
+            let path = entry?.path();
+            if path.extension() == Some(OsStr::new("sql"))
+                && let Some(name) = path.file_name()
+            {
+                names.push(name.to_string_lossy().into_owned());
             }
         }
         names.sort();
         for name in names {
             let path = folder.join(&name);
-            list += &format!(
-                "    File {{ name: \"{prefix}{name}\", sql: include_str!({:?}) }},\n",
+            writeln!(
+                list,
+                "    File {{ name: \"{prefix}{name}\", sql: include_str!({:?}) }},",
                 path.display().to_string()
-            );
+            )
+            .map_err(io::Error::other)?;
         }
     }
     list += "];\n";

@@ -69,10 +69,6 @@ impl Lease {
         });
     }
 
-    pub(crate) fn loss(&self) -> Option<Loss> {
-        *self.lost.borrow()
-    }
-
     /// Runs the work while the lease is ours; drops it, wherever it is, when it no longer is.
     pub(crate) async fn guard<T>(&self, work: impl Future<Output = T>) -> Result<T, Loss> {
         let mut lost = self.lost.subscribe();
@@ -83,8 +79,8 @@ impl Lease {
                 biased;
                 done = &mut work => return Ok(done),
                 changed = lost.wait_for(Option::is_some) => {
-                    let loss = changed.ok().and_then(|loss| *loss);
-                    return Err(loss.unwrap_or(Loss::Expired));
+                    let reason = changed.ok().and_then(|lost| *lost);
+                    return Err(reason.unwrap_or(Loss::Expired));
                 }
                 () = tokio::time::sleep_until(ends) => {
                     if self.ends() <= Instant::now() {

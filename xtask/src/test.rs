@@ -29,6 +29,7 @@ const CHECKS: &[Check] = &[
             "clippy",
             "--workspace",
             "--all-targets",
+            "--keep-going",
             "--",
             "-D",
             "warnings",
