@@ -1,3 +1,64 @@
-//! The absurd command.
+//! The `absurd` command: set up a database, look into queues, steer tasks.
 
-fn main() {}
+mod args;
+mod event;
+mod migrate;
+mod output;
+mod queue;
+mod task;
+
+use std::process::ExitCode;
+
+use absurd_sdk::{Client, chain};
+use clap::Parser as _;
+
+use self::{
+    args::{Cli, Command},
+    output::Output,
+};
+
+/// Why a command failed: one line, with its causes.
+#[derive(Debug, thiserror::Error)]
+enum CliError {
+    #[error(transparent)]
+    Absurd(#[from] absurd_sdk::Error),
+    #[error(transparent)]
+    Name(#[from] absurd_sdk::InvalidName),
+    #[error("can't print the answer")]
+    Json(#[from] serde_json::Error),
+    #[error("can't write to the terminal")]
+    Output(#[from] std::io::Error),
+    #[error("{0}")]
+    Usage(String),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<(), CliError> {
+    if let Command::Migrate(migrate) = &cli.command
+        && migrate.dump
+    {
+        return migrate::dump();
+    }
+    let output = Output { json: cli.json };
+    let mut builder = Client::builder();
+    if let Some(url) = &cli.database_url {
+        builder = builder.url(url);
+    }
+    let client = builder.connect().await?;
+    match cli.command {
+        Command::Migrate(_) => migrate::apply(&client, output).await,
+        Command::Queue(command) => queue::run(&client, command, output).await,
+        Command::Task(command) => task::run(&client, command, output).await,
+        Command::Event(command) => event::run(&client, command, output).await,
+    }
+}

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    db::{DbError, SqlState},
+    db::{ConnectError, DbError, SqlState},
     ids::{InvalidName, TaskId},
     payload::PayloadError,
     period::BadPeriod,
@@ -18,19 +18,9 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The URL of the database can't be read. It may hold a password, so it isn't shown.
-    #[error("the database URL can't be read; it looks like postgresql://user@host:5432/name")]
-    Url(#[source] sqlx::Error),
-    /// The database can't be reached, or refuses to let us in.
-    #[error("can't connect to the database at {address}; {hint}")]
-    Connect {
-        /// Host, port and database name.
-        address: String,
-        /// What to do.
-        hint: &'static str,
-        /// The driver's reason.
-        source: sqlx::Error,
-    },
+    /// There is no connection to the database.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// The database holds no Absurd schema.
     #[error(
         "the database has no schema `absurd`; create it with `absurd migrate` or `Client::migrate`"
@@ -121,7 +111,7 @@ impl Error {
     /// Whether the database was away: the same call may succeed later.
     pub fn is_outage(&self) -> bool {
         match self {
-            Self::Connect { .. } => true,
+            Self::Connect(ConnectError::Refused { .. }) => true,
             Self::Database(error) => error.is_outage(),
             _ => false,
         }
@@ -213,6 +203,16 @@ pub(crate) enum Interrupt {
     Cancelled,
     /// Another worker may hold the run by now.
     LeaseLost,
+}
+
+impl fmt::Display for Interrupt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Parked => "suspended",
+            Self::Cancelled => "cancelled",
+            Self::LeaseLost => "claimed by another worker",
+        })
+    }
 }
 
 impl TaskError {
@@ -307,7 +307,9 @@ impl TaskError {
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.0 {
-            Kind::Interrupt(_) => f.write_str("the task is suspended; pass this on with `?`"),
+            Kind::Interrupt(interrupt) => {
+                write!(f, "the task is {interrupt}; pass this on with `?`")
+            }
             Kind::Failed { error, .. } => error.fmt(f),
             Kind::TimedOut { step } => write!(f, "`{step}` has timed out"),
             Kind::Child {

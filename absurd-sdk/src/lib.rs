@@ -34,14 +34,16 @@ pub use absurd_macros::task;
 
 pub use self::{
     client::{
-        CleanedUp, Client, ClientBuilder, QueueOptions, QueuePolicy, ResultOf, Spawn, SpawnBatch,
-        SpawnOptions, Spawned, StorageMode, TaskHandle, TaskSnapshot,
+        CheckpointRecord, CleanedUp, Client, ClientBuilder, EventFilter, EventRecord,
+        QueueOptions, QueuePolicy, QueueStats, ResultOf, RunRecord, Spawn, SpawnBatch,
+        SpawnOptions, Spawned, StorageMode, TaskDetails, TaskFilter, TaskHandle, TaskPlace,
+        TaskSnapshot, TaskSummary, WaitRecord,
     },
     context::{
         AwaitEvent, AwaitTask, BegunStep, ChildHandle, Context, DetachedContext, RunInfo,
         SpawnChild, Step, StepHandle, current_run,
     },
-    db::DbError,
+    db::{ConnectError, DbError, DriverError},
     error::{Error, Failure, TaskError, TaskResult, chain},
     handler::{State, StateKey, States, TaskHandler},
     ids::{
@@ -52,7 +54,7 @@ pub use self::{
     retry::{Attempts, Cancellation, InvalidRetryPolicy, RetryPolicy},
     state::{RunState, TaskState, UnknownState},
     task::{TaskDef, TaskDefaults, TaskSchema},
-    worker::{Worker, WorkerBuilder, WorkerHandle, WrapExecution},
+    worker::{Execution, Worker, WorkerBuilder, WorkerHandle, WrapExecution},
 };
 
 /// The statements that the SDK sends, name and text, for tests that hold them against a schema.

@@ -26,3 +26,8 @@ pub(crate) fn spawn(task_name: &str) -> String {
 }
 
 pub(crate) const NOW: &str = "$now";
+
+/// When a wait on upstream's schema gives up.
+pub(crate) fn deadline(step: &str) -> String {
+    format!("$deadline:{step}")
+}

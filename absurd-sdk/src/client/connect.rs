@@ -2,15 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
-use sqlx::{
-    Connection as _, PgPool,
-    postgres::{PgConnectOptions, PgConnection},
-};
-
 use super::{BeforeSpawn, Client, Shared, SpawnOptions};
 use crate::{
     config,
-    db::{Db, pool_options},
+    db::{self, Db, PgPool},
     error::Error,
     ids::QueueName,
     observe::StatementObserver,
@@ -116,35 +111,5 @@ async fn own_pool(url: Option<String>, size_max: Option<u32>) -> Result<PgPool, 
             problem: problem.into(),
         })?,
     };
-    let options: PgConnectOptions = url.parse().map_err(Error::Url)?;
-    let options = options.application_name("absurd-sdk");
-    let first = PgConnection::connect_with(&options)
-        .await
-        .map_err(|source| Error::Connect {
-            address: address(&options),
-            hint: hint(&source),
-            source,
-        })?;
-    // The check is done; whether the goodbye arrives doesn't matter.
-    let _ = first.close().await;
-    Ok(pool_options(size_max).connect_lazy_with(options))
-}
-
-/// Where we tried to connect to, without the password.
-fn address(options: &PgConnectOptions) -> String {
-    let database = options
-        .get_database()
-        .unwrap_or_else(|| options.get_username());
-    format!("{}:{}/{database}", options.get_host(), options.get_port())
-}
-
-fn hint(error: &sqlx::Error) -> &'static str {
-    let code = error.as_database_error().and_then(|refusal| refusal.code());
-    match code.as_deref() {
-        Some("28P01" | "28000") => "check user and password",
-        Some("3D000") => "create the database first, for example with `createdb`",
-        Some("53300") => "the server has no connection left; lower the pools or raise the limit",
-        Some("57P03") => "the server is starting up or shutting down; try again",
-        _ => "check that the server runs and that host and port are right",
-    }
+    Ok(db::open(&url, size_max).await?)
 }

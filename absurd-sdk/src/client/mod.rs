@@ -1,6 +1,7 @@
 //! The client: spawn, ask, steer. A cheap handle; clone it freely.
 
 mod connect;
+mod inspect;
 mod queues;
 mod result;
 mod spawn;
@@ -11,16 +12,19 @@ use std::{
 };
 
 use serde::Serialize;
-use sqlx::{PgConnection, PgPool};
 
 pub use self::{
     connect::ClientBuilder,
+    inspect::{
+        CheckpointRecord, EventFilter, EventRecord, QueueStats, RunRecord, TaskDetails, TaskFilter,
+        TaskPlace, TaskSummary, WaitRecord,
+    },
     queues::{CleanedUp, QueueOptions, QueuePolicy, StorageMode},
     result::{ResultOf, TaskSnapshot},
     spawn::{Spawn, SpawnBatch, SpawnOptions, Spawned, TaskHandle},
 };
 use crate::{
-    db::{Db, Features, Listener},
+    db::{Db, Features, Listener, PgConnection, PgPool},
     error::Error,
     ids::{EventName, QueueName, TaskId},
     migrate::{Migrated, migrate},

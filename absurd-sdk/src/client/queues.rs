@@ -22,7 +22,8 @@ pub enum StorageMode {
 }
 
 impl StorageMode {
-    fn as_str(self) -> &'static str {
+    /// The word that the database uses.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Unpartitioned => "unpartitioned",
             Self::Partitioned => "partitioned",

@@ -9,11 +9,10 @@ use std::{
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use sqlx::PgConnection;
 
 use super::{Client, result::ResultOf};
 use crate::{
-    db::SpawnRow,
+    db::{PgConnection, SpawnRow},
     error::Error,
     ids::{QueueName, RunId, TaskId, TaskName},
     payload,

@@ -61,13 +61,13 @@ impl<Output> ChildHandle<Output> {
 impl Context {
     /// Spawns a child, once: replays return the same one. Without a queue of its own it
     /// goes to this task's queue.
-    pub fn spawn<T: TaskDef>(&mut self, task: T, params: &T::Params) -> SpawnChild<'_, T::Output> {
+    pub fn spawn<T: TaskDef>(&mut self, task: T, params: T::Params) -> SpawnChild<'_, T::Output> {
         let _ = task;
         let what = || format!("the params of task `{}`", T::NAME);
         SpawnChild {
             context: self,
             name: T::NAME.to_owned(),
-            params: encode(what, params),
+            params: encode(what, &params),
             options: SpawnOptions::with_defaults(T::defaults()),
             output: PhantomData,
         }

@@ -33,26 +33,6 @@ impl Db {
                 self.set_checkpoint(queue, *task, *run, step, state, Some(*extend))
                     .await?;
             }
-            Write::Complete { run, result } => {
-                let bind = args![queue.as_str(), run.0, result];
-                self.call(None, &sql::COMPLETE_RUN, Repeat::Unsafe, bind)
-                    .await?;
-            }
-            Write::Fail {
-                run,
-                reason,
-                retry_in,
-                ..
-            } => {
-                let bind = args![queue.as_str(), run.0, reason, retry_in];
-                self.call(None, &sql::FAIL_RUN, Repeat::Unsafe, bind)
-                    .await?;
-            }
-            Write::Extend { run, seconds } => {
-                let bind = args![queue.as_str(), run.0, seconds];
-                self.call(None, &sql::EXTEND_CLAIM, Repeat::Safe, bind)
-                    .await?;
-            }
             Write::Sleep {
                 run,
                 task,
@@ -64,8 +44,6 @@ impl Db {
                     .sleep(queue, (*task, *run, step), *seconds, *until)
                     .await;
             }
-            Write::Defer { run, seconds } => self.schedule_run(queue, *run, *seconds).await?,
-            Write::Release { run } => self.schedule_run(queue, *run, 0.0).await?,
             Write::Spawn {
                 run,
                 task,
@@ -91,8 +69,44 @@ impl Db {
                 self.set_checkpoint(queue, *task, *run, step, &json!(true), None)
                     .await?;
             }
+            Write::Complete { .. }
+            | Write::Fail { .. }
+            | Write::Extend { .. }
+            | Write::Defer { .. }
+            | Write::Release { .. } => self.move_run(queue, write).await?,
         }
         Ok(Value::Null)
+    }
+
+    /// The writes that change a run and nothing else.
+    async fn move_run(&self, queue: &QueueName, write: &Write) -> Result<(), DbError> {
+        match write {
+            Write::Complete { run, result } => {
+                let bind = args![queue.as_str(), run.0, result];
+                self.call(None, &sql::COMPLETE_RUN, Repeat::Unsafe, bind)
+                    .await
+                    .map(drop)
+            }
+            Write::Fail {
+                run,
+                reason,
+                retry_in,
+                ..
+            } => {
+                let bind = args![queue.as_str(), run.0, reason, retry_in];
+                self.call(None, &sql::FAIL_RUN, Repeat::Unsafe, bind)
+                    .await
+                    .map(drop)
+            }
+            Write::Extend { run, seconds } => {
+                let bind = args![queue.as_str(), run.0, seconds];
+                self.call(None, &sql::EXTEND_CLAIM, Repeat::Safe, bind)
+                    .await
+                    .map(drop)
+            }
+            Write::Defer { run, seconds } => self.schedule_run(queue, *run, *seconds).await,
+            _ => self.schedule_run(queue, write.run(), 0.0).await,
+        }
     }
 
     async fn set_checkpoint(
@@ -129,24 +143,17 @@ impl Db {
         seconds: Option<f64>,
         until: Option<jiff::Timestamp>,
     ) -> Result<Value, DbError> {
-        let now = self
-            .current_time()
-            .await?
-            .finite()
-            .unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-        let stored = self.checkpoints(queue, task, run).await?;
-        let stored = stored.iter().find(|(name, _)| name == step);
-        let wake = match stored.and_then(|(_, state)| read_wake_text(state.as_str()?)) {
-            Some(wake) => wake,
-            None => {
-                let in_seconds = jiff::SignedDuration::from_secs_f64(seconds.unwrap_or(0.0));
-                let wake = until.unwrap_or_else(|| now.saturating_add(in_seconds).unwrap_or(now));
-                let text = json!(wake_text(wake));
-                self.set_checkpoint(queue, task, run, step, &text, None)
-                    .await?;
-                wake
-            }
+        let in_seconds = |now: jiff::Timestamp| {
+            let seconds = jiff::SignedDuration::try_from_secs_f64(seconds.unwrap_or(0.0));
+            let seconds = seconds.unwrap_or(jiff::SignedDuration::MAX);
+            now.saturating_add(seconds)
+                .unwrap_or(jiff::Timestamp::MAX)
         };
+        let (now, wake) = self
+            .kept_time(queue, (task, run, step), |now| {
+                until.unwrap_or_else(|| in_seconds(now))
+            })
+            .await?;
         let rest = wake.duration_since(now).as_secs_f64();
         if rest <= 0.0 {
             return Ok(json!({ "parked": false }));
@@ -232,9 +239,7 @@ impl Db {
             source,
         })?;
         if waited == Waited::TimedOut {
-            let step = crate::names::timeout(&wait.step);
-            self.set_checkpoint(queue, wait.task, wait.run, &step, &json!(true), None)
-                .await?;
+            return self.time_out(queue, wait).await;
         }
         Ok(waited)
     }
@@ -256,18 +261,68 @@ impl Db {
             .task_result(&child_queue, child, false)
             .await?
             .ok_or_else(unknown)?;
-        match row.snapshot() {
-            Some(snapshot) => {
-                let (task, run) = (wait.task, wait.run);
-                self.set_checkpoint(queue, task, run, &wait.step, &snapshot, None)
-                    .await?;
-                Ok(Waited::Delivered(snapshot))
-            }
-            None => {
-                self.schedule_run(queue, wait.run, CHILD_POLL_SECONDS)
-                    .await?;
-                Ok(Waited::Parked)
-            }
+        if let Some(snapshot) = row.snapshot() {
+            let (task, run) = (wait.task, wait.run);
+            self.set_checkpoint(queue, task, run, &wait.step, &snapshot, None)
+                .await?;
+            return Ok(Waited::Delivered(snapshot));
         }
+        let pause = match wait.timeout {
+            None => CHILD_POLL_SECONDS,
+            Some(timeout) => {
+                let rest = self.rest_of_wait(queue, wait, timeout).await?;
+                if rest <= 0.0 {
+                    return self.time_out(queue, wait).await;
+                }
+                rest.min(CHILD_POLL_SECONDS)
+            }
+        };
+        self.schedule_run(queue, wait.run, pause).await?;
+        Ok(Waited::Parked)
+    }
+
+    /// Seconds until a wait gives up; its end is kept when it is first asked for.
+    async fn rest_of_wait(
+        &self,
+        queue: &QueueName,
+        wait: &Wait,
+        timeout: i32,
+    ) -> Result<f64, DbError> {
+        let step = crate::names::deadline(&wait.step);
+        let (now, ends) = self
+            .kept_time(queue, (wait.task, wait.run, &step), |now| {
+                let timeout = jiff::SignedDuration::from_secs(timeout.into());
+                now.saturating_add(timeout).unwrap_or(now)
+            })
+            .await?;
+        Ok(ends.duration_since(now).as_secs_f64())
+    }
+
+    async fn time_out(&self, queue: &QueueName, wait: &Wait) -> Result<Waited, DbError> {
+        let step = crate::names::timeout(&wait.step);
+        self.set_checkpoint(queue, wait.task, wait.run, &step, &json!(true), None)
+            .await?;
+        Ok(Waited::TimedOut)
+    }
+
+    /// The database's clock, and a time that is computed once and kept as a checkpoint.
+    async fn kept_time(
+        &self,
+        queue: &QueueName,
+        (task, run, step): (TaskId, RunId, &str),
+        first: impl FnOnce(jiff::Timestamp) -> jiff::Timestamp,
+    ) -> Result<(jiff::Timestamp, jiff::Timestamp), DbError> {
+        let now = self.current_time().await?.finite();
+        let now = now.unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let stored = self.checkpoints(queue, task, run).await?;
+        let stored = stored.iter().find(|(name, _)| name == step);
+        if let Some(kept) = stored.and_then(|(_, state)| read_wake_text(state.as_str()?)) {
+            return Ok((now, kept));
+        }
+        let time = first(now);
+        let text = json!(wake_text(time));
+        self.set_checkpoint(queue, task, run, step, &text, None)
+            .await?;
+        Ok((now, time))
     }
 }

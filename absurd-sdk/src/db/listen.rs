@@ -44,10 +44,6 @@ impl Drop for AbortOnDrop {
 impl Listener {
     /// Starts listening in the background, beside the pool: with a pool of one
     /// connection a listener would otherwise leave none for calls.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "owned by AbortOnDrop, ends with the listener"
-    )]
     pub(crate) fn start(pool: &PgPool) -> Self {
         let (sender, _) = broadcast::channel(1024);
         let options = (*pool.connect_options()).clone();

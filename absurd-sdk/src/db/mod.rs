@@ -2,10 +2,12 @@
 //! every call, and what the database at hand is able to do.
 
 mod calls;
+mod connect;
 mod contract;
 mod features;
 mod listen;
 mod queues;
+mod read;
 mod rows;
 mod sqlstate;
 mod statements;
@@ -16,19 +18,27 @@ use std::{sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use sqlx::{
-    PgConnection, PgPool,
     error::BoxDynError,
     postgres::{PgArguments, PgPoolOptions, PgRow},
 };
 use tokio::{sync::OnceCell, time::Instant};
 
-pub use self::statements::ALL as STATEMENTS;
+pub use self::{
+    connect::ConnectError,
+    statements::ALL as STATEMENTS,
+};
+/// The driver's error, as the source of ours.
+pub use sqlx::Error as DriverError;
+pub(crate) use sqlx::{PgConnection, PgPool};
+
 use self::statements::Statement;
 pub(crate) use self::{
     calls::{SpawnRow, Waited},
+    connect::open,
     features::Features,
     listen::{Listener, Topic},
     queues::{CleanupRow, PolicyRow},
+    read::ReadModel,
     rows::{ClaimedRow, ResultRow, WriteRow},
     sqlstate::SqlState,
     timestamp::Timestamptz,
@@ -62,7 +72,7 @@ pub enum DbError {
         /// The statement's name.
         statement: &'static str,
         /// The driver's error.
-        source: sqlx::Error,
+        source: DriverError,
     },
     /// The answer was not what the statement promises.
     #[error("the database's answer to `{statement}` can't be read")]
@@ -70,7 +80,7 @@ pub enum DbError {
         /// The statement's name.
         statement: &'static str,
         /// The driver's error.
-        source: sqlx::Error,
+        source: DriverError,
     },
 }
 
@@ -196,7 +206,8 @@ impl Db {
             if !error.is_outage() || !may_repeat || Instant::now() + pause > give_up {
                 return Err(error);
             }
-            tracing::warn!(statement = statement.name, %error, ?pause, "database away, trying again");
+            let statement = statement.name;
+            tracing::warn!(statement, %error, ?pause, "database away, trying again");
             tokio::time::sleep(pause).await;
         }
     }

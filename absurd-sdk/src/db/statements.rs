@@ -9,7 +9,10 @@ pub(crate) struct Statement {
 
 macro_rules! statements {
     ($($(#[$doc:meta])* $constant:ident = $name:literal: $sql:literal;)*) => {
-        $($(#[$doc])* pub(crate) static $constant: Statement = Statement { name: $name, sql: $sql };)*
+        $(
+            $(#[$doc])*
+            pub(crate) static $constant: Statement = Statement { name: $name, sql: $sql };
+        )*
 
         /// All of them, for the test that holds each against the schema.
         #[doc(hidden)]
@@ -123,20 +126,20 @@ statements! {
 
     // Read models.
     /// Tasks, newest first.
-    LIST_TASKS = "list_tasks": "select * from absurd.list_tasks($1, $2, $3, $4)";
+    LIST_TASKS = "list_tasks": "select to_jsonb(row) as row from absurd.list_tasks($1, $2, $3, $4) as row";
     /// One task in full.
-    GET_TASK = "get_task": "select * from absurd.get_task($1, $2)";
+    GET_TASK = "get_task": "select to_jsonb(row) as row from absurd.get_task($1, $2) as row";
     /// A task's attempts.
-    LIST_RUNS = "list_runs": "select * from absurd.list_runs($1, $2)";
+    LIST_RUNS = "list_runs": "select to_jsonb(row) as row from absurd.list_runs($1, $2) as row";
     /// A task's checkpoints, oldest first.
     LIST_CHECKPOINTS = "list_checkpoints":
-        "select * from absurd.list_checkpoints($1, $2, $3, $4)";
+        "select to_jsonb(row) as row from absurd.list_checkpoints($1, $2, $3, $4) as row";
     /// Who waits for what.
-    LIST_WAITS = "list_waits": "select * from absurd.list_waits($1, $2, $3)";
+    LIST_WAITS = "list_waits": "select to_jsonb(row) as row from absurd.list_waits($1, $2, $3) as row";
     /// Events, newest first.
-    LIST_EVENTS = "list_events": "select * from absurd.list_events($1, $2, $3, $4, $5)";
+    LIST_EVENTS = "list_events": "select to_jsonb(row) as row from absurd.list_events($1, $2, $3, $4, $5) as row";
     /// Tasks by state, and what is due.
-    QUEUE_STATS = "queue_stats": "select * from absurd.queue_stats($1)";
+    QUEUE_STATS = "queue_stats": "select to_jsonb(row) as row from absurd.queue_stats($1) as row";
     /// The queue that holds a task or run id.
-    FIND_TASK = "find_task": "select queue_name, task_id from absurd.find_task($1)";
+    FIND_TASK = "find_task": "select to_jsonb(row) as row from absurd.find_task($1) as row";
 }

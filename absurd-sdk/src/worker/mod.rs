@@ -15,7 +15,7 @@ use tokio::{
     task::{JoinError, JoinHandle},
 };
 
-pub use self::options::{WorkerBuilder, WrapExecution};
+pub use self::options::{Execution, WorkerBuilder, WrapExecution};
 use self::{claim::ClaimLoop, options::WorkerPlan};
 use crate::{
     client::Client,
@@ -84,10 +84,6 @@ impl Worker {
     }
 
     /// Works in the background.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the handle owns the task and joins it"
-    )]
     pub fn start(self) -> WorkerHandle {
         let stopping = watch::Sender::new(false);
         let mut stopped = stopping.subscribe();

@@ -1,0 +1,17 @@
+//! Integration tests: the whole system against a real PostgreSQL.
+
+mod adoption;
+mod bad_input;
+mod catalogue;
+mod client;
+mod crash;
+mod examples;
+mod interop;
+mod lifecycle;
+mod locks;
+mod outage;
+mod plans;
+mod support;
+mod trips;
+mod waits;
+mod worker;

@@ -1,0 +1,61 @@
+//! What several test files share.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use absurd_sdk::{Client, TaskId, Worker, WorkerBuilder};
+
+pub(crate) type TestResult<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+/// Counts what really ran; a state that tasks share with the test.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Counter(Arc<AtomicU32>);
+
+impl Counter {
+    /// Counts one more and returns how many that makes.
+    pub(crate) fn up(&self) -> u32 {
+        self.0.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    pub(crate) fn get(&self) -> u32 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// A worker that looks often, so that tests don't wait for the clock.
+pub(crate) fn quick_worker(client: &Client) -> WorkerBuilder {
+    Worker::builder(client).poll_interval("10ms").concurrency(4)
+}
+
+/// Runs a worker until `done` is ready.
+pub(crate) async fn work_while<T>(
+    worker: WorkerBuilder,
+    done: impl Future<Output = T> + Send,
+) -> Result<T, absurd_sdk::Error> {
+    let worker = worker.start()?;
+    let value = done.await;
+    worker.stop().await?;
+    Ok(value)
+}
+
+/// Ends all leases of the queue `default` now, as if their time had passed.
+pub(crate) async fn end_leases(client: &Client) -> TestResult {
+    let sql = "update absurd.r_default set claim_expires_at = absurd.current_time() \
+               where state = 'running'";
+    sqlx::query(sql).execute(client.pool()).await?;
+    Ok(())
+}
+
+/// A task's attempts as `(attempt, state)`.
+pub(crate) async fn attempts(client: &Client, task: TaskId) -> TestResult<Vec<(i32, String)>> {
+    let runs = client.list_runs(task).await?;
+    Ok(runs
+        .into_iter()
+        .map(|run| (run.attempt, run.state.to_string()))
+        .collect())
+}

@@ -1,0 +1,234 @@
+//! Workers: leases, cancellation, graceful stop, hooks.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use absurd_sdk::{
+    Client, Error, TaskState,
+    prelude::{Context, State, TaskError, TaskResult, task},
+};
+use absurd_test::{Database, eventually};
+use futures::FutureExt as _;
+use tokio::sync::Notify;
+
+use crate::support::{Counter, TestResult, attempts, end_leases, quick_worker, work_while};
+
+/// Lets a test see that a step runs, and hold it there.
+#[derive(Debug, Clone, Default)]
+struct Gate(Arc<Doors>);
+
+#[derive(Debug, Default)]
+struct Doors {
+    entered: Notify,
+    leave: Notify,
+    dropped: Counter,
+}
+
+/// Counts its own end, however that comes.
+struct OnDrop(Gate);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.0.dropped.up();
+    }
+}
+
+/// Counts a step, then stays in another one until the gate opens.
+#[task(name = "gated")]
+async fn gated(ctx: &mut Context, gate: State<Gate>, counter: State<Counter>) -> TaskResult<u32> {
+    let (counted, held) = (counter.clone(), (*gate).clone());
+    ctx.step("count", || async move { Ok::<_, TaskError>(counted.up()) })
+        .await?;
+    ctx.step("held", || async move {
+        let _on_drop = OnDrop(held.clone());
+        held.0.entered.notify_one();
+        held.0.leave.notified().await;
+        Ok::<_, TaskError>(())
+    })
+    .await?;
+    Ok(counter.get())
+}
+
+#[tokio::test]
+async fn a_stop_hands_work_back_without_spending_an_attempt() -> TestResult {
+    let database = Database::start().await?;
+    let client = database.client();
+    let (gate, counter) = (Gate::default(), Counter::default());
+    let handle = client.spawn(gated, ()).await?;
+    let worker = || {
+        let worker = quick_worker(client).task(gated);
+        worker.state(gate.clone()).state(counter.clone())
+    };
+    let running = worker().start()?;
+    gate.0.entered.notified().await;
+    running.stop().await?;
+    let expected = [(1, "pending".to_owned())];
+    assert_eq!(attempts(client, handle.task_id()).await?, expected);
+    assert_eq!(gate.0.dropped.get(), 1, "the step was dropped");
+    gate.0.leave.notify_one();
+    let result = handle.result();
+    let result = work_while(worker(), async { result.await }).await??;
+    assert_eq!(result, 1, "the first step was not repeated");
+    let expected = [(1, "completed".to_owned())];
+    assert_eq!(attempts(client, handle.task_id()).await?, expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stop_lets_work_end_within_its_grace() -> TestResult {
+    let database = Database::start().await?;
+    let client = database.client();
+    let (gate, counter) = (Gate::default(), Counter::default());
+    let handle = client.spawn(gated, ()).await?;
+    let worker = quick_worker(client).task(gated).shutdown_grace("60s");
+    let running = worker.state(gate.clone()).state(counter).start()?;
+    gate.0.entered.notified().await;
+    let stopping = running.stop();
+    gate.0.leave.notify_one();
+    stopping.await?;
+    assert_eq!(handle.result().await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn cancelling_reaches_a_running_step() -> TestResult {
+    let database = Database::start().await?;
+    let client = database.client();
+    let (gate, counter) = (Gate::default(), Counter::default());
+    let handle = client.spawn(gated, ()).await?;
+    let worker = quick_worker(client).task(gated).lease("1s");
+    let running = worker.state(gate.clone()).state(counter).start()?;
+    gate.0.entered.notified().await;
+    client.cancel(handle.task_id()).await?;
+    eventually("the step is dropped", async || gate.0.dropped.get() == 1).await?;
+    running.stop().await?;
+    let ended = handle.result().await;
+    assert!(matches!(ended, Err(Error::TaskCancelled(_))), "{ended:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_worker_that_lost_its_lease_cannot_write() -> TestResult {
+    let database = Database::start().await?;
+    let client = database.client();
+    let (gate, counter) = (Gate::default(), Counter::default());
+    let handle = client.spawn(gated, ()).await?;
+    let worker = || {
+        let worker = quick_worker(client).task(gated);
+        worker.state(gate.clone()).state(counter.clone())
+    };
+    let late = worker().worker_id("late").lease("1h").start()?;
+    gate.0.entered.notified().await;
+    end_leases(client).await?;
+    let second = worker().worker_id("second").start()?;
+    gate.0.entered.notified().await;
+    // Both are inside the step now. The late one goes on first, and is refused.
+    gate.0.leave.notify_one();
+    eventually("one has ended", async || gate.0.dropped.get() == 1).await?;
+    late.stop().await?;
+    gate.0.leave.notify_one();
+    handle.result().await?;
+    second.stop().await?;
+    let runs = client.list_runs(handle.task_id()).await?;
+    let ended: Vec<_> = runs
+        .iter()
+        .map(|run| (run.attempt, run.state, run.claimed_by.as_deref()))
+        .collect();
+    let expected = [
+        (1, TaskState::Failed, Some("late")),
+        (2, TaskState::Completed, Some("second")),
+    ];
+    assert_eq!(ended, expected);
+    let held = client.list_checkpoints(handle.task_id(), None, 10).await?;
+    let owner = held.iter().find(|kept| kept.checkpoint_name == "held");
+    assert_eq!(owner.and_then(|kept| kept.owner_run_id), Some(runs[1].run_id));
+    Ok(())
+}
+
+#[tokio::test]
+async fn leases_are_renewed_while_the_worker_lives() -> TestResult {
+    let database = Database::start().await?;
+    let client = database.client();
+    let (gate, counter) = (Gate::default(), Counter::default());
+    let handle = client.spawn(gated, ()).await?;
+    let worker = quick_worker(client).task(gated).lease("1s");
+    let running = worker.state(gate.clone()).state(counter).start()?;
+    gate.0.entered.notified().await;
+    let lease = async || -> TestResult<_> {
+        let runs = client.list_runs(handle.task_id()).await?;
+        Ok(runs[0].claim_expires_at)
+    };
+    let first = lease().await?;
+    eventually("the lease has moved twice its length", async || {
+        let now = lease().await.ok().flatten();
+        now.zip(first)
+            .is_some_and(|(now, first)| now.duration_since(first).as_secs() >= 2)
+    })
+    .await?;
+    gate.0.leave.notify_one();
+    assert_eq!(handle.result().await?, 1);
+    running.stop().await?;
+    assert_eq!(attempts(client, handle.task_id()).await?.len(), 1);
+    Ok(())
+}
+
+/// Says in which run it is.
+#[task(name = "whoami")]
+async fn whoami(ctx: &mut Context, _unused: ()) -> TaskResult<bool> {
+    let ambient = absurd_sdk::current_run().ok_or_else(|| TaskError::msg("no run"))?;
+    Ok(ambient == *ctx.info() && ambient.headers.get("from") == Some(&"hook".into()))
+}
+
+#[tokio::test]
+async fn hooks_see_every_spawn_and_every_execution() -> TestResult {
+    let database = Database::start().await?;
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let client = Client::builder()
+        .url(database.url())
+        .before_spawn(|_, options| {
+            options.headers.insert("from".into(), "hook".into());
+        })
+        .connect()
+        .await?;
+    let handle = client.spawn(whoami, ()).await?;
+    let log = Arc::clone(&seen);
+    let worker = quick_worker(&client).task(whoami);
+    let worker = worker.wrap_execution(move |run, execution| {
+        let (log, name) = (Arc::clone(&log), run.task_name.clone());
+        async move {
+            let result = execution.await;
+            if let Ok(mut log) = log.lock() {
+                log.push(name);
+            }
+            result
+        }
+        .boxed()
+    });
+    worker.run_until_idle().await?;
+    assert!(handle.result().await?);
+    assert_eq!(*seen.lock().map_err(|_| "poisoned")?, ["whoami"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_aborted_worker_leaves_its_work_to_the_next() -> TestResult {
+    let database = Database::start().await?;
+    let client = database.client();
+    let (gate, counter) = (Gate::default(), Counter::default());
+    let handle = client.spawn(gated, ()).await?;
+    let worker = || {
+        let worker = quick_worker(client).task(gated);
+        worker.state(gate.clone()).state(counter.clone())
+    };
+    let crashed = worker().start()?;
+    gate.0.entered.notified().await;
+    crashed.abort();
+    end_leases(client).await?;
+    gate.0.leave.notify_one();
+    let result = handle.result().timeout(Duration::from_secs(60));
+    assert_eq!(work_while(worker(), async { result.await }).await??, 1);
+    assert_eq!(attempts(client, handle.task_id()).await?.len(), 2);
+    Ok(())
+}
