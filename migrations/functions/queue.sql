@@ -1,0 +1,254 @@
+-- Queues: their tables, created, brought up to date and dropped.
+
+-- Refuses names that no table could carry: the longest name derived is `r_<queue>_sai`, and
+-- PostgreSQL keeps 63 bytes.
+create or replace function absurd.validate_queue_name(p_queue_name text) returns text
+language plpgsql as $$
+begin
+    if p_queue_name is null or p_queue_name = '' then
+        raise exception 'queue_name must be given';
+    elsif octet_length(p_queue_name) > 57 then
+        raise exception 'queue_name "%" has % bytes; at most 57 are possible',
+            p_queue_name, octet_length(p_queue_name);
+    end if;
+    return p_queue_name;
+end;
+$$;
+
+-- Refuses a name that is given but can't be that of a registered queue.
+create or replace function absurd.require_queue(p_queue_name text) returns void
+language plpgsql as $$
+begin
+    perform absurd.validate_queue_name(p_queue_name);
+    if not exists (select from absurd.queues where queue_name = p_queue_name) then
+        raise exception 'queue "%" does not exist', p_queue_name;
+    end if;
+end;
+$$;
+
+-- Whether a queue's tables are partitioned; no registry row means that they are not.
+create or replace function absurd.is_partitioned(p_queue_name text) returns boolean
+language sql stable as $$
+    select coalesce((
+        select storage_mode = 'partitioned' from absurd.queues where queue_name = p_queue_name
+    ), false)
+$$;
+
+-- Whether a relation of the schema exists.
+create or replace function absurd.has_relation(p_name text) returns boolean
+language sql stable as $$
+    select exists (
+        select from pg_catalog.pg_class
+        where relnamespace = 'absurd'::regnamespace and relname = p_name)
+$$;
+
+-- The definitions of a queue's tables, by name.
+create or replace function absurd.queue_tables(p_queue_name text, p_partitioned boolean)
+returns table (name text, definition text)
+language sql stable as $$
+    with layout as (
+        select case when p_partitioned then ' partition by range (task_id)'
+                else ' with (fillfactor = 70)' end as by_task,
+            case when p_partitioned then ' partition by range (run_id)'
+                else ' with (fillfactor = 70)' end as by_run,
+            case when p_partitioned then ' partition by range (run_id)' else '' end as waits,
+            'check (state in (''pending'', ''running'', ''sleeping'', ''completed'', '
+                '''failed'', ''cancelled''))' as is_state
+    )
+    select 't_' || p_queue_name, '(
+        task_id uuid primary key,
+        task_name text not null,
+        params jsonb not null,
+        headers jsonb,
+        retry_strategy jsonb,
+        max_attempts integer,
+        cancellation jsonb,
+        enqueue_at timestamptz not null default absurd.current_time(),
+        first_started_at timestamptz,
+        state text not null ' || is_state || ',
+        attempts integer not null default 0,
+        last_attempt_run uuid,
+        completed_payload jsonb,
+        cancelled_at timestamptz,
+        idempotency_key text' || case when p_partitioned then '' else ' unique' end || ',
+        awaited_by text[])' || by_task from layout
+    union all select 'r_' || p_queue_name, '(
+        run_id uuid primary key,
+        task_id uuid not null,
+        attempt integer not null,
+        state text not null ' || is_state || ',
+        claimed_by text,
+        claim_expires_at timestamptz,
+        available_at timestamptz not null,
+        wake_event text,
+        event_payload jsonb,
+        started_at timestamptz,
+        completed_at timestamptz,
+        failed_at timestamptz,
+        result jsonb,
+        failure_reason jsonb,
+        created_at timestamptz not null default absurd.current_time())' || by_run from layout
+    union all select 'c_' || p_queue_name, '(
+        task_id uuid not null,
+        checkpoint_name text not null,
+        state jsonb,
+        status text not null default ''committed'',
+        owner_run_id uuid,
+        updated_at timestamptz not null default absurd.current_time(),
+        primary key (task_id, checkpoint_name))' || by_task from layout
+    union all select 'e_' || p_queue_name, '(
+        event_name text primary key,
+        payload jsonb,
+        emitted_at timestamptz not null default absurd.current_time())'
+    union all select 'w_' || p_queue_name, '(
+        task_id uuid not null,
+        run_id uuid not null,
+        step_name text not null,
+        event_name text not null,
+        timeout_at timestamptz,
+        created_at timestamptz not null default absurd.current_time(),
+        primary key (run_id, step_name))' || waits from layout
+    union all select 'i_' || p_queue_name, '(
+        idempotency_key text primary key,
+        task_id uuid not null)' where p_partitioned
+$$;
+
+-- The definitions of a queue's indexes: those of the contract, then ours. Ours hold only what
+-- can be claimed, cancelled by policy, or cleaned up, so that no sweep reads history.
+create or replace function absurd.queue_indexes(p_queue_name text, p_partitioned boolean)
+returns table (name text, definition text)
+language sql stable as $$
+    select prefix || p_queue_name || suffix,
+        format('on absurd.%I %s', prefix || p_queue_name, columns)
+    from (values
+        ('t_', '_ci', '(task_id) where cancellation is not null'),
+        ('r_', '_sai', '(state, available_at)'),
+        ('r_', '_ti', '(task_id)'),
+        ('r_', '_cei', '(claim_expires_at)
+            where state = ''running'' and claim_expires_at is not null'),
+        ('e_', '_eai', '(emitted_at)'),
+        ('w_', '_eni', '(event_name)'),
+        ('w_', '_ti', '(task_id)'),
+        ('i_', '_ti', '(task_id)'),
+        ('r_', '_due', '(available_at, run_id) where state in (''pending'', ''sleeping'')'),
+        ('t_', '_pdl', '(absurd.policy_deadline(cancellation, enqueue_at, first_started_at))
+            where cancellation is not null and state in (''pending'', ''running'', ''sleeping'')'),
+        ('r_', '_cmp', '(completed_at, task_id) where state = ''completed'''),
+        ('r_', '_fld', '(failed_at, task_id) where state = ''failed'''),
+        ('t_', '_cnl', '(cancelled_at) where state = ''cancelled''')
+    ) as wanted (prefix, suffix, columns)
+    where p_partitioned or prefix <> 'i_'
+$$;
+
+-- Creates what a queue lacks of its tables, columns and indexes. A queue that lacks nothing is
+-- only looked at.
+create or replace function absurd.ensure_queue_tables(p_queue_name text) returns void
+language plpgsql as $$
+declare
+    partitioned boolean;
+    missing record;
+begin
+    perform absurd.validate_queue_name(p_queue_name);
+    partitioned := absurd.is_partitioned(p_queue_name);
+    for missing in
+        select * from absurd.queue_tables(p_queue_name, partitioned)
+        where not absurd.has_relation(name)
+    loop
+        execute format('create table if not exists absurd.%I %s',
+            missing.name, missing.definition);
+    end loop;
+    if not exists (
+        select from pg_catalog.pg_attribute
+        where attrelid = format('absurd.%I', 't_' || p_queue_name)::regclass
+            and attname = 'awaited_by' and not attisdropped
+    ) then
+        execute format('alter table absurd.%I add column if not exists awaited_by text[]',
+            't_' || p_queue_name);
+    end if;
+    for missing in
+        select * from absurd.queue_indexes(p_queue_name, partitioned)
+        where not absurd.has_relation(name)
+    loop
+        execute format('create index if not exists %I %s', missing.name, missing.definition);
+    end loop;
+    if partitioned then
+        perform absurd.ensure_partitions(p_queue_name);
+    end if;
+end;
+$$;
+
+-- Creates a queue; one that exists with the same storage mode is brought up to date.
+create or replace function absurd.create_queue(p_queue_name text, p_storage_mode text)
+returns void
+language plpgsql as $$
+declare
+    wanted text := lower(trim(p_storage_mode));
+    stored text;
+begin
+    perform absurd.validate_queue_name(p_queue_name);
+    if wanted is null or wanted not in ('unpartitioned', 'partitioned') then
+        raise exception 'storage_mode must be unpartitioned or partitioned, not "%"',
+            p_storage_mode;
+    end if;
+    -- Whoever comes second waits here until the first one's tables are there.
+    insert into absurd.queues (queue_name, storage_mode) values (p_queue_name, wanted)
+    on conflict (queue_name) do nothing;
+    select storage_mode into stored from absurd.queues where queue_name = p_queue_name;
+    if stored <> wanted then
+        raise exception 'queue "%" exists already as %, not %', p_queue_name, stored, wanted;
+    end if;
+    perform absurd.ensure_queue_tables(p_queue_name);
+end;
+$$;
+
+-- An unpartitioned queue.
+create or replace function absurd.create_queue(p_queue_name text) returns void
+language plpgsql as $$
+begin
+    perform absurd.create_queue(p_queue_name, 'unpartitioned');
+end;
+$$;
+
+-- Drops a queue, its tables of whatever shape, and its scheduled jobs. Unknown names are fine.
+create or replace function absurd.drop_queue(p_queue_name text) returns void
+language plpgsql as $$
+declare
+    prefix text;
+begin
+    if p_queue_name is null then
+        return;
+    end if;
+    if octet_length(p_queue_name) between 1 and 57 and absurd.has_cron() then
+        perform absurd.disable_cron(p_queue_name);
+    end if;
+    foreach prefix in array array['i_', 'w_', 'e_', 'c_', 'r_', 't_'] loop
+        if to_regclass(format('absurd.%I', prefix || p_queue_name)) is not null then
+            execute format('drop table absurd.%I cascade', prefix || p_queue_name);
+        end if;
+    end loop;
+    delete from absurd.queues where queue_name = p_queue_name;
+end;
+$$;
+
+-- All queues, by name.
+create or replace function absurd.list_queues() returns table (queue_name text)
+language sql as $$
+    select q.queue_name from absurd.queues q order by q.queue_name
+$$;
+
+-- Brings every registered queue of ordinary shape up to date; called after every migration.
+create or replace function absurd.upgrade_queues() returns void
+language plpgsql as $$
+declare
+    queue text;
+begin
+    for queue in
+        select queue_name from absurd.queues
+        where octet_length(queue_name) between 1 and 57
+            and absurd.has_relation('t_' || queue_name) and absurd.has_relation('r_' || queue_name)
+        order by queue_name
+    loop
+        perform absurd.ensure_queue_tables(queue);
+    end loop;
+end;
+$$;

@@ -1,0 +1,154 @@
+-- Spawning, in place or anew.
+
+-- Refuses spawn options that can't be followed, with the error that names the option; else
+-- returns max_attempts.
+create or replace function absurd.check_spawn(p_task_name text, p_options jsonb) returns integer
+language plpgsql as $$
+declare
+    attempts integer;
+begin
+    if p_task_name is null or trim(p_task_name) = '' then
+        raise exception 'task_name must be given';
+    end if;
+    if p_options->'retry_strategy' is not null then
+        perform absurd.retry_delay_seconds(p_options->'retry_strategy', 1);
+    end if;
+    attempts := (p_options->>'max_attempts')::integer;
+    if attempts < 1 then
+        raise exception 'max_attempts must be at least 1, not %', attempts;
+    end if;
+    return attempts;
+end;
+$$;
+
+-- Creates a task with its first run, or finds the task that has the idempotency key already.
+-- A second transaction with the same key waits for the first one to end.
+create or replace function absurd.spawn_task(
+    p_queue_name text, p_task_name text, p_params jsonb, p_options jsonb default '{}'::jsonb
+) returns table (task_id uuid, run_id uuid, attempt integer, created boolean)
+language plpgsql as $$
+declare
+    options jsonb := coalesce(p_options, '{}');
+    max_attempts integer := absurd.check_spawn(p_task_name, options);
+    key text := options->>'idempotency_key';
+    partitioned boolean := key is not null and absurd.is_partitioned(p_queue_name);
+    now timestamptz := absurd.current_time();
+    new_task uuid := absurd.portable_uuidv7();
+    new_run uuid := absurd.portable_uuidv7();
+    inserted integer;
+begin
+    if partitioned then
+        execute format('insert into absurd.%I (idempotency_key, task_id) values ($1, $2)
+            on conflict do nothing', 'i_' || p_queue_name) using key, new_task;
+        get diagnostics inserted = row_count;
+        if inserted = 0 then
+            return query select * from absurd.spawned_before(p_queue_name, key, true);
+            return;
+        end if;
+    end if;
+    execute format('insert into absurd.%I (task_id, task_name, params, headers, retry_strategy,
+            max_attempts, cancellation, enqueue_at, state, attempts, last_attempt_run,
+            idempotency_key)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, ''pending'', 1, $9, $10) %s',
+        't_' || p_queue_name,
+        case when key is not null and not partitioned
+            then 'on conflict (idempotency_key) do nothing' end)
+        using new_task, p_task_name, coalesce(p_params, 'null'), options->'headers',
+            options->'retry_strategy', max_attempts, options->'cancellation', now, new_run, key;
+    get diagnostics inserted = row_count;
+    if inserted = 0 then
+        return query select * from absurd.spawned_before(p_queue_name, key, false);
+        return;
+    end if;
+    execute format('insert into absurd.%I (run_id, task_id, attempt, state, available_at,
+            created_at)
+        values ($1, $2, 1, ''pending'', $3, $3)', 'r_' || p_queue_name)
+        using new_run, new_task, now;
+    perform absurd.wake_workers(p_queue_name);
+    return query select new_task, new_run, 1, true;
+end;
+$$;
+
+-- The task that holds an idempotency key. It may vanish while being looked up: a partitioned
+-- queue then asks the caller to try again, an ordinary one returns a row of nulls.
+create or replace function absurd.spawned_before(
+    p_queue_name text, p_key text, p_partitioned boolean
+) returns table (task_id uuid, run_id uuid, attempt integer, created boolean)
+language plpgsql as $$
+declare
+    found_task uuid;
+    found_run uuid;
+    found_attempt integer;
+begin
+    if p_partitioned then
+        execute format('select t.task_id, t.last_attempt_run, t.attempts
+            from absurd.%I i join absurd.%I t using (task_id)
+            where i.idempotency_key = $1 for key share of i',
+            'i_' || p_queue_name, 't_' || p_queue_name)
+            into found_task, found_run, found_attempt using p_key;
+        if found_task is null then
+            raise exception 'the task of idempotency key "%" is being removed', p_key
+                using errcode = '40001', hint = 'call again';
+        end if;
+        if found_run is null then
+            raise exception 'task % of idempotency key "%" has no run', found_task, p_key;
+        end if;
+    else
+        execute format('select task_id, last_attempt_run, attempts from absurd.%I
+            where idempotency_key = $1', 't_' || p_queue_name)
+            into found_task, found_run, found_attempt using p_key;
+    end if;
+    return query select found_task, found_run, found_attempt,
+        case when found_task is not null then false end;
+end;
+$$;
+
+-- Gives a failed task another attempt, in place or as a new task. Locks the task only.
+create or replace function absurd.retry_task(
+    p_queue_name text, p_task_id uuid, p_options jsonb default '{}'::jsonb
+) returns table (task_id uuid, run_id uuid, attempt integer, created boolean)
+language plpgsql as $$
+declare
+    options jsonb := coalesce(p_options, '{}');
+    wanted integer := (options->>'max_attempts')::integer;
+    task record;
+    new_run uuid := absurd.portable_uuidv7();
+    now timestamptz := absurd.current_time();
+begin
+    if wanted < 1 then
+        raise exception 'max_attempts must be at least 1, not %', wanted;
+    end if;
+    execute format('select * from absurd.%I where task_id = $1 for update', 't_' || p_queue_name)
+        into task using p_task_id;
+    if task.task_id is null then
+        raise exception 'task % not found in queue "%"', p_task_id, p_queue_name;
+    end if;
+    if task.state <> 'failed' then
+        raise exception 'only failed tasks can be retried; task % is %', p_task_id, task.state;
+    end if;
+    if coalesce((options->>'spawn_new')::boolean, false) then
+        return query select * from absurd.spawn_task(p_queue_name, task.task_name, task.params,
+            jsonb_strip_nulls(jsonb_build_object(
+                'headers', task.headers,
+                'retry_strategy', task.retry_strategy,
+                'cancellation', task.cancellation,
+                'max_attempts', coalesce(wanted, task.max_attempts))));
+        return;
+    end if;
+    wanted := coalesce(wanted, coalesce(task.max_attempts, task.attempts) + 1);
+    if wanted <= task.attempts then
+        raise exception 'max_attempts (%) must be greater than current attempts (%)',
+            wanted, task.attempts;
+    end if;
+    execute format('insert into absurd.%I (run_id, task_id, attempt, state, available_at,
+            created_at)
+        values ($1, $2, $3, ''pending'', $4, $4)', 'r_' || p_queue_name)
+        using new_run, p_task_id, task.attempts + 1, now;
+    execute format('update absurd.%I set state = ''pending'', max_attempts = $2, attempts = $3,
+            last_attempt_run = $4, cancelled_at = null
+        where task_id = $1', 't_' || p_queue_name)
+        using p_task_id, wanted, task.attempts + 1, new_run;
+    perform absurd.wake_workers(p_queue_name);
+    return query select p_task_id, new_run, task.attempts + 1, false;
+end;
+$$;

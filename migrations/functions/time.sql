@@ -1,0 +1,90 @@
+-- Clock, ids, weeks, versions: what every other function stands on.
+
+-- The engine's clock. The setting absurd.fake_now replaces it, per session or transaction.
+create or replace function absurd.current_time() returns timestamptz
+language plpgsql volatile as $$
+declare
+    fake text := current_setting('absurd.fake_now', true);
+begin
+    if fake is null or trim(fake) = '' then
+        return clock_timestamp();
+    end if;
+    return fake::timestamptz;
+end;
+$$;
+
+-- Here, because the table is older than the function.
+alter table absurd.queues alter created_at set default absurd.current_time();
+
+-- The upstream release whose behaviour this schema has. Upstream's tools decide by it whether
+-- to migrate; any other answer makes them overwrite our functions or refuse to work.
+create or replace function absurd.get_schema_version() returns text
+language sql volatile as $$
+    select '0.5.1'
+$$;
+
+-- The release of this engine.
+create or replace function absurd.engine_version() returns text
+language sql immutable as $$
+    select '1'
+$$;
+
+-- A UUIDv7 of the engine's clock: 48 bits of milliseconds, then chance. Built by hand on
+-- PostgreSQL 18 too, whose own function doesn't follow absurd.fake_now.
+create or replace function absurd.portable_uuidv7() returns uuid
+language plpgsql volatile as $$
+declare
+    millis bigint := floor(extract(epoch from absurd.current_time()) * 1000);
+    bytes bytea := uuid_send(gen_random_uuid());
+begin
+    bytes := overlay(bytes placing substring(int8send(millis) from 3) from 1 for 6);
+    -- Version 4 is 0100 and version 7 is 0111 in the high half of byte 6; bit 48 is its lowest.
+    return encode(set_bit(set_bit(bytes, 52, 1), 53, 1), 'hex')::uuid;
+end;
+$$;
+
+-- The time in a UUIDv7; null for any other version.
+create or replace function absurd.uuidv7_timestamp(p_id uuid) returns timestamptz
+language sql immutable strict as $$
+    select case when substr(p_id::text, 15, 1) = '7' then
+        to_timestamp(
+            ('x' || lpad(substr(replace(p_id::text, '-', ''), 1, 12), 16, '0'))::bit(64)::bigint
+            / 1000.0)
+    end
+$$;
+
+-- The smallest UUIDv7 of a time's millisecond.
+create or replace function absurd.uuidv7_floor(p_ts timestamptz) returns uuid
+language plpgsql immutable strict as $$
+declare
+    millis numeric := floor(extract(epoch from p_ts) * 1000);
+begin
+    if millis < 0 or millis >= 281474976710656 then
+        raise exception 'a UUIDv7 can''t hold the time %', p_ts;
+    end if;
+    return (lpad(to_hex(millis::bigint), 12, '0') || '70008000000000000000')::uuid;
+end;
+$$;
+
+-- Monday 00:00 UTC of a time's ISO week.
+create or replace function absurd.week_bucket_utc(p_ts timestamptz) returns timestamptz
+language sql immutable strict as $$
+    select date_trunc('week', p_ts at time zone 'UTC') at time zone 'UTC'
+$$;
+
+-- Last digit of the ISO year and the ISO week, in UTC: the name of a weekly partition.
+create or replace function absurd.partition_week_tag(p_ts timestamptz) returns text
+language sql immutable strict as $$
+    select right(to_char(p_ts at time zone 'UTC', 'IYYY'), 1)
+        || to_char(p_ts at time zone 'UTC', 'IW')
+$$;
+
+-- Wakes the workers of a queue at the commit. Off by the setting absurd.notify = off.
+create or replace function absurd.wake_workers(p_queue_name text) returns void
+language plpgsql as $$
+begin
+    if current_setting('absurd.notify', true) is distinct from 'off' then
+        perform pg_notify('absurd_wake', p_queue_name);
+    end if;
+end;
+$$;
