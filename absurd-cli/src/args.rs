@@ -239,7 +239,10 @@ mod tests {
     #[test]
     fn params_that_are_no_json_are_refused_with_advice() {
         let refused = Cli::try_parse_from(["absurd", "task", "spawn", "a", "--params", "b"]);
-        let message = refused.err().map(|error| error.to_string()).unwrap_or_default();
+        let message = refused
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default();
         assert!(message.contains("no JSON"), "{message}");
     }
 }

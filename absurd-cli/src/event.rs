@@ -35,7 +35,13 @@ pub(crate) async fn run(
         EventCommand::Waits { queue, event } => {
             let client = client.on_queue(queue.queue)?;
             let waits = client.list_waits(None, event.as_deref()).await?;
-            let fields = ["event_name", "task_id", "step_name", "timeout_at", "created_at"];
+            let fields = [
+                "event_name",
+                "task_id",
+                "step_name",
+                "timeout_at",
+                "created_at",
+            ];
             output.list(&fields, &waits)
         }
     }

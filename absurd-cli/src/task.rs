@@ -33,7 +33,14 @@ pub(crate) async fn run(
             };
             let client = client.on_queue(queue.queue)?;
             let tasks = client.list_tasks(&filter, before, limit).await?;
-            let fields = ["task_id", "task_name", "state", "attempts", "enqueue_at", "ended_at"];
+            let fields = [
+                "task_id",
+                "task_name",
+                "state",
+                "attempts",
+                "enqueue_at",
+                "ended_at",
+            ];
             output.list(&fields, &tasks)
         }
         TaskCommand::Show { task } => show(client, task, output).await,
@@ -52,7 +59,10 @@ pub(crate) async fn run(
         }
         TaskCommand::Cancel { task, queue } => {
             client.on_queue(queue.queue)?.cancel(task).await?;
-            output.say(&format!("Task {task} is cancelled, if it had not ended."), &task)
+            output.say(
+                &format!("Task {task} is cancelled, if it had not ended."),
+                &task,
+            )
         }
         TaskCommand::Retry {
             task,
@@ -67,7 +77,10 @@ pub(crate) async fn run(
                 (None, false) => client.retry(task).await?,
             };
             let (task, attempt) = (retried.task_id, retried.attempt);
-            output.say(&format!("Task {task} has attempt {attempt} ahead."), &retried)
+            output.say(
+                &format!("Task {task} has attempt {attempt} ahead."),
+                &retried,
+            )
         }
     }
 }
@@ -104,7 +117,9 @@ async fn show(client: &Client, task: TaskId, output: Output) -> Result<(), CliEr
     let task = place.task_id;
     let details = client.get_task(task).await?;
     let runs = client.list_runs(task).await?;
-    let checkpoints = client.list_checkpoints(task, None, CHECKPOINTS_SHOWN).await?;
+    let checkpoints = client
+        .list_checkpoints(task, None, CHECKPOINTS_SHOWN)
+        .await?;
     if output.json {
         let all = json!({
             "queue": place.queue_name,
@@ -114,7 +129,19 @@ async fn show(client: &Client, task: TaskId, output: Output) -> Result<(), CliEr
         });
         return output.say("", &all);
     }
-    output.show(&format!("Task {task} in queue `{}`", place.queue_name), &details)?;
-    output.list(&["attempt", "state", "claimed_by", "started_at", "failure_reason"], &runs)?;
+    output.show(
+        &format!("Task {task} in queue `{}`", place.queue_name),
+        &details,
+    )?;
+    output.list(
+        &[
+            "attempt",
+            "state",
+            "claimed_by",
+            "started_at",
+            "failure_reason",
+        ],
+        &runs,
+    )?;
     output.list(&["checkpoint_name", "updated_at", "state"], &checkpoints)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proc_macro2::TokenStream;
 use syn::{
-    Expr, ExprLit, ExprUnary, Ident, Lit, LitStr, Token, UnOp,
+    Expr, ExprLit, Ident, Lit, LitStr, Token,
     ext::IdentExt as _,
     parse::{ParseStream, Parser as _},
 };
@@ -13,9 +13,17 @@ use crate::{
     diagnostics::{Diagnostics, list, unknown},
     duration,
     retry::Retry,
+    value::as_ident,
 };
 
-const OPTIONS: [&str; 6] = ["name", "queue", "max_attempts", "retry", "max_delay", "max_duration"];
+const OPTIONS: [&str; 6] = [
+    "name",
+    "queue",
+    "max_attempts",
+    "retry",
+    "max_delay",
+    "max_duration",
+];
 /// PostgreSQL keeps 63 bytes of an identifier, and the longest one derived from a queue
 /// adds six.
 const QUEUE_NAME_BYTES_MAX: usize = 57;
@@ -105,7 +113,10 @@ fn setting(input: ParseStream<'_>) -> syn::Result<(Ident, Expr)> {
         return Err(syn::Error::new(key.span(), message));
     }
     let value: Expr = input.parse().map_err(|_| {
-        let message = format!("the value of `{key}` can't be read; write {}", example(&key));
+        let message = format!(
+            "the value of `{key}` can't be read; write {}",
+            example(&key)
+        );
         syn::Error::new(key.span(), message)
     })?;
     if !input.is_empty() && !input.peek(Token![,]) {
@@ -127,7 +138,10 @@ fn example(key: &Ident) -> &'static str {
 }
 
 fn task_name(value: &Expr) -> syn::Result<LitStr> {
-    let name = text(value, "the task's name is a string; write `name = \"process-group\"`")?;
+    let name = text(
+        value,
+        "the task's name is a string; write `name = \"process-group\"`",
+    )?;
     if name.value().trim().is_empty() {
         let message = "the task's name is empty; give it a name, \
                        or leave `name` out to take the function's";
@@ -137,7 +151,10 @@ fn task_name(value: &Expr) -> syn::Result<LitStr> {
 }
 
 fn queue_name(value: &Expr) -> syn::Result<LitStr> {
-    let queue = text(value, "a queue's name is a string; write `queue = \"imaging\"`")?;
+    let queue = text(
+        value,
+        "a queue's name is a string; write `queue = \"imaging\"`",
+    )?;
     let bytes = queue.value().len();
     if bytes == 0 {
         let message = "the queue's name is empty; give one, \
@@ -156,7 +173,10 @@ fn queue_name(value: &Expr) -> syn::Result<LitStr> {
 
 fn text(value: &Expr, message: &str) -> syn::Result<LitStr> {
     match value {
-        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text.clone()),
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(text),
+            ..
+        }) => Ok(text.clone()),
         other => Err(syn::Error::new_spanned(other, message)),
     }
 }
@@ -166,7 +186,10 @@ fn max_attempts(value: &Expr) -> syn::Result<MaxAttempts> {
         return Ok(MaxAttempts::Unlimited);
     }
     let attempts = match value {
-        Expr::Lit(ExprLit { lit: Lit::Int(attempts), .. }) => attempts.base10_parse().ok(),
+        Expr::Lit(ExprLit {
+            lit: Lit::Int(attempts),
+            ..
+        }) => attempts.base10_parse().ok(),
         _ => None,
     };
     let possible = attempts.filter(|attempts| (1..=INTEGER_MAX).contains(attempts));
@@ -192,22 +215,4 @@ fn limit(value: &Expr) -> syn::Result<Duration> {
         return Ok(limit);
     };
     Err(syn::Error::new_spanned(value, problem))
-}
-
-/// The single word that an expression is.
-pub(crate) fn as_ident(value: &Expr) -> Option<&Ident> {
-    match value {
-        Expr::Path(path) if path.qself.is_none() => path.path.get_ident(),
-        _ => None,
-    }
-}
-
-/// The number that a literal holds, signed or not.
-pub(crate) fn number(value: &Expr) -> Option<f64> {
-    match value {
-        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => number.base10_digits().parse().ok(),
-        Expr::Lit(ExprLit { lit: Lit::Float(number), .. }) => number.base10_digits().parse().ok(),
-        Expr::Unary(ExprUnary { op: UnOp::Neg(_), expr, .. }) => number(expr).map(|n| -n),
-        _ => None,
-    }
 }

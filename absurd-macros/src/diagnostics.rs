@@ -32,7 +32,8 @@ impl Diagnostics {
 
     /// The errors as items for the compiler; no tokens if there are none.
     pub(crate) fn into_tokens(self) -> TokenStream {
-        self.0.map_or_else(TokenStream::new, syn::Error::into_compile_error)
+        self.0
+            .map_or_else(TokenStream::new, syn::Error::into_compile_error)
     }
 }
 
@@ -48,7 +49,11 @@ pub(crate) fn unknown(kind: &str, word: &syn::Ident, accepted: &[&str]) -> syn::
 
 /// Words as people list them.
 pub(crate) fn list(words: &[&str]) -> String {
-    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+    words
+        .iter()
+        .map(|word| format!("`{word}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The accepted word that `word` is most likely a slip of.

@@ -9,7 +9,11 @@ const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), 
 
 /// The length of time that a string literal holds.
 pub(crate) fn read(value: &Expr) -> syn::Result<Duration> {
-    let Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) = value else {
+    let Expr::Lit(ExprLit {
+        lit: Lit::Str(text),
+        ..
+    }) = value
+    else {
         let message = "a length of time is a string; write for example \"250ms\", \"90s\", \"15m\"";
         return Err(syn::Error::new_spanned(value, message));
     };
@@ -67,8 +71,22 @@ mod tests {
     #[test]
     fn anything_else_is_refused() {
         let cases = [
-            "", " ", "5", "s", "soon", "-5s", "1.5s", "30m1h", "1s1s", "5 s", "1d", "5S", "1h,30m",
-            "99999999999999999999s", "9999999999999999h", "1hä",
+            "",
+            " ",
+            "5",
+            "s",
+            "soon",
+            "-5s",
+            "1.5s",
+            "30m1h",
+            "1s1s",
+            "5 s",
+            "1d",
+            "5S",
+            "1h,30m",
+            "99999999999999999999s",
+            "9999999999999999h",
+            "1hä",
         ];
         for text in cases {
             assert_eq!(parse(text), None, "{text}");

@@ -10,9 +10,7 @@ mod duration;
 mod expand;
 mod input;
 mod retry;
-
-#[cfg(test)]
-mod tests;
+mod value;
 
 /// Makes an async function a durable task. Documented where users meet it: `absurd_sdk::task`.
 #[proc_macro_attribute]

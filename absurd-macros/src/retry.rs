@@ -5,24 +5,29 @@ use std::time::Duration;
 use syn::{Expr, ExprAssign, ExprCall, Ident, punctuated::Punctuated, spanned::Spanned, token};
 
 use crate::{
-    args::{as_ident, number},
     diagnostics::{Diagnostics, unknown},
     duration,
+    value::{as_ident, number},
 };
 
 /// The longest delay the engine accepts: one day.
 const DELAY_MAX: Duration = Duration::from_hours(24);
 const POLICIES: [&str; 3] = ["none", "fixed", "exponential"];
 const ARGUMENTS: [&str; 2] = ["factor", "max"];
-const EXAMPLES: &str =
-    "`none`, `fixed(\"5s\")` or `exponential(\"2s\", factor = 2, max = \"5m\")`";
+const EXAMPLES: &str = "`none`, `fixed(\"5s\")` or `exponential(\"2s\", factor = 2, max = \"5m\")`";
 
 /// When a failed task is tried again.
 #[derive(Clone, Copy)]
 pub(crate) enum Retry {
     Immediate,
-    Fixed { base: Duration },
-    Exponential { base: Duration, factor: f64, max: Option<Duration> },
+    Fixed {
+        base: Duration,
+    },
+    Exponential {
+        base: Duration,
+        factor: f64,
+        max: Option<Duration>,
+    },
 }
 
 impl Retry {
@@ -66,7 +71,9 @@ fn fixed(policy: &Ident, arguments: &Arguments) -> syn::Result<Retry> {
 
 fn exponential(policy: &Ident, arguments: &Arguments) -> syn::Result<Retry> {
     let mut diagnostics = Diagnostics::default();
-    let base = diagnostics.keep(first_delay(policy, arguments)).unwrap_or_default();
+    let base = diagnostics
+        .keep(first_delay(policy, arguments))
+        .unwrap_or_default();
     let (mut factor, mut max) = (None, None);
     for argument in arguments.iter().skip(usize::from(!starts_named(arguments))) {
         let Some((key, value)) = as_named(argument) else {
@@ -76,8 +83,12 @@ fn exponential(policy: &Ident, arguments: &Arguments) -> syn::Result<Retry> {
             continue;
         };
         let duplicate = match key.to_string().as_str() {
-            "factor" => factor.replace(diagnostics.keep(growth(value)).unwrap_or(2.0)).is_some(),
-            "max" => max.replace(diagnostics.keep(delay(value)).unwrap_or_default()).is_some(),
+            "factor" => factor
+                .replace(diagnostics.keep(growth(value)).unwrap_or(2.0))
+                .is_some(),
+            "max" => max
+                .replace(diagnostics.keep(delay(value)).unwrap_or_default())
+                .is_some(),
             _ => {
                 diagnostics.push(unknown("argument", key, &ARGUMENTS));
                 false
@@ -87,7 +98,11 @@ fn exponential(policy: &Ident, arguments: &Arguments) -> syn::Result<Retry> {
             diagnostics.error(key, format!("`{key}` is given twice; keep one of them"));
         }
     }
-    diagnostics.finish(Retry::Exponential { base, factor: factor.unwrap_or(2.0), max })
+    diagnostics.finish(Retry::Exponential {
+        base,
+        factor: factor.unwrap_or(2.0),
+        max,
+    })
 }
 
 /// The delay that comes first, without a name.
@@ -104,7 +119,9 @@ fn first_delay(policy: &Ident, arguments: &Arguments) -> syn::Result<Duration> {
 }
 
 fn starts_named(arguments: &Arguments) -> bool {
-    arguments.first().is_some_and(|first| as_named(first).is_some())
+    arguments
+        .first()
+        .is_some_and(|first| as_named(first).is_some())
 }
 
 fn as_named(argument: &Expr) -> Option<(&Ident, &Expr)> {
@@ -124,9 +141,11 @@ fn delay(value: &Expr) -> syn::Result<Duration> {
 }
 
 fn growth(value: &Expr) -> syn::Result<f64> {
-    number(value).filter(|factor| factor.is_finite() && *factor >= 0.0).ok_or_else(|| {
-        let message = "the factor is out of range; give a finite number that is not negative, \
+    number(value)
+        .filter(|factor| factor.is_finite() && *factor >= 0.0)
+        .ok_or_else(|| {
+            let message = "the factor is out of range; give a finite number that is not negative, \
                        for example `factor = 2`";
-        syn::Error::new_spanned(value, message)
-    })
+            syn::Error::new_spanned(value, message)
+        })
 }

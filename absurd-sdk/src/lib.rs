@@ -34,10 +34,10 @@ pub use absurd_macros::task;
 
 pub use self::{
     client::{
-        CheckpointRecord, CleanedUp, Client, ClientBuilder, EventFilter, EventRecord,
-        QueueOptions, QueuePolicy, QueueStats, ResultOf, RunRecord, Spawn, SpawnBatch,
-        SpawnOptions, Spawned, StorageMode, TaskDetails, TaskFilter, TaskHandle, TaskPlace,
-        TaskSnapshot, TaskSummary, WaitRecord,
+        CheckpointRecord, CleanedUp, Client, ClientBuilder, EventFilter, EventRecord, QueueOptions,
+        QueuePolicy, QueueStats, ResultOf, RunRecord, Spawn, SpawnBatch, SpawnOptions, Spawned,
+        StorageMode, TaskDetails, TaskFilter, TaskHandle, TaskPlace, TaskSnapshot, TaskSummary,
+        WaitRecord,
     },
     context::{
         AwaitEvent, AwaitTask, BegunStep, ChildHandle, Context, DetachedContext, RunInfo,

@@ -253,7 +253,8 @@ impl Client {
         task: Option<TaskId>,
         event: Option<&str>,
     ) -> Result<Vec<WaitRecord>, Error> {
-        self.read(&ReadModel::Waits(self.queue(), task, event)).await
+        self.read(&ReadModel::Waits(self.queue(), task, event))
+            .await
     }
 
     /// Events of the queue, newest first, those that come after event `before`.

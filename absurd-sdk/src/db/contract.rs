@@ -146,8 +146,7 @@ impl Db {
         let in_seconds = |now: jiff::Timestamp| {
             let seconds = jiff::SignedDuration::try_from_secs_f64(seconds.unwrap_or(0.0));
             let seconds = seconds.unwrap_or(jiff::SignedDuration::MAX);
-            now.saturating_add(seconds)
-                .unwrap_or(jiff::Timestamp::MAX)
+            now.saturating_add(seconds).unwrap_or(jiff::Timestamp::MAX)
         };
         let (now, wake) = self
             .kept_time(queue, (task, run, step), |now| {

@@ -6,7 +6,10 @@ use super::{Db, DbError, Repeat, args, statements};
 
 /// Which additive functions exist. On upstream's schema none of them does, and the
 /// contract's own functions are called instead.
-#[expect(clippy::struct_excessive_bools, reason = "one for each function that may be missing")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one for each function that may be missing"
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Features {
     /// `absurd.claim_runs`: checkpoints ride on the claim.

@@ -23,10 +23,7 @@ use sqlx::{
 };
 use tokio::{sync::OnceCell, time::Instant};
 
-pub use self::{
-    connect::ConnectError,
-    statements::ALL as STATEMENTS,
-};
+pub use self::{connect::ConnectError, statements::ALL as STATEMENTS};
 /// The driver's error, as the source of ours.
 pub use sqlx::Error as DriverError;
 pub(crate) use sqlx::{PgConnection, PgPool};

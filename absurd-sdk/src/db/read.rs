@@ -15,12 +15,7 @@ pub(crate) enum ReadModel<'a> {
     Runs(&'a QueueName, TaskId),
     Checkpoints(&'a QueueName, TaskId, Option<&'a str>, i32),
     Waits(&'a QueueName, Option<TaskId>, Option<&'a str>),
-    Events(
-        &'a QueueName,
-        &'a Value,
-        Option<(Timestamp, &'a str)>,
-        i32,
-    ),
+    Events(&'a QueueName, &'a Value, Option<(Timestamp, &'a str)>, i32),
     Stats(Option<&'a QueueName>),
     Find(TaskId),
 }
@@ -44,9 +39,7 @@ impl ReadModel<'_> {
             Self::Tasks(queue, filter, before, limit) => {
                 args![queue.as_str(), *filter, before.map(|task| task.0), *limit]()
             }
-            Self::Task(queue, task) | Self::Runs(queue, task) => {
-                args![queue.as_str(), task.0]()
-            }
+            Self::Task(queue, task) | Self::Runs(queue, task) => args![queue.as_str(), task.0](),
             Self::Checkpoints(queue, task, after, limit) => {
                 args![queue.as_str(), task.0, *after, *limit]()
             }

@@ -19,8 +19,7 @@ use crate::{
 
 /// A function around every execution: sets up what the task runs in, and may look at or
 /// replace its result.
-pub type WrapExecution =
-    dyn for<'a> Fn(&'a RunInfo, Execution<'a>) -> Execution<'a> + Send + Sync;
+pub type WrapExecution = dyn for<'a> Fn(&'a RunInfo, Execution<'a>) -> Execution<'a> + Send + Sync;
 
 /// An execution under way, and its result as JSON.
 pub type Execution<'a> = BoxFuture<'a, TaskResult<Value>>;
