@@ -1,1 +1,41 @@
-//! Test kit for durable tasks: a private PostgreSQL, a database per test, a clock that can be moved, crashes on demand.
+//! Tests against a real PostgreSQL, without Docker and without a server of one's own.
+//!
+//! ```no_run
+//! use absurd_test::Database;
+//!
+//! # async fn test() -> Result<(), Box<dyn std::error::Error>> {
+//! let database = Database::start().await?;
+//! let client = database.client();
+//! client.spawn_by_name("greet", "Ada".into()).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The first test of a run starts a private server in a cache folder, from the PostgreSQL that
+//! the machine has; the last one's end stops it. Each test gets a database of its own, copied
+//! from a template that holds the schema and a queue named `default`. `ABSURD_TEST_DATABASE_URL`
+//! names a server to use instead; its user must be allowed to create databases.
+//!
+//! - [`Database`]: a database for one test.
+//! - [`Clock`]: stops the engine's clock and moves it.
+//! - [`Recorder`]: which statements were sent, in which order.
+//! - [`Kill`]: ends the process at a statement, as a crash would.
+//! - [`Postgres::private`]: a server that a test may kill.
+
+mod clock;
+mod database;
+mod error;
+mod observe;
+mod programs;
+mod server;
+mod shared;
+mod wait;
+
+pub use self::{
+    clock::Clock,
+    database::Database,
+    error::TestError,
+    observe::{Kill, Recorder},
+    server::{Durability, Postgres},
+    wait::eventually,
+};

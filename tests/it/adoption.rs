@@ -28,7 +28,11 @@ async fn upstream(variable: &str) -> TestResult<Option<Database>> {
     Ok(Some(database))
 }
 
-fn absurdctl(venv: &std::path::Path, database: &Database, arguments: &[&str]) -> TestResult<String> {
+fn absurdctl(
+    venv: &std::path::Path,
+    database: &Database,
+    arguments: &[&str],
+) -> TestResult<String> {
     let done = Command::new(venv.join("bin/absurdctl"))
         .args(arguments)
         .args(["--database", database.url()])
@@ -79,7 +83,10 @@ async fn our_sdk_works_on_upstreams_schema() -> TestResult {
         let result = handle.result().timeout("60s");
         assert_eq!(work_while(worker, async { result.await }).await??, 111);
         let refused = client.all_queue_stats().await;
-        assert!(matches!(refused, Err(Error::FeatureMissing { .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(Error::FeatureMissing { .. })),
+            "{refused:?}"
+        );
     }
     Ok(())
 }
@@ -100,7 +107,10 @@ async fn a_database_of_upstream_is_adopted_with_live_tasks_in_it() -> TestResult
         let waiting = client.spawn(tour, 100).await?;
         let parked = async {
             let parked = "select exists (select from absurd.w_default)";
-            while !sqlx::query_scalar::<_, bool>(parked).fetch_one(client.pool()).await? {
+            while !sqlx::query_scalar::<_, bool>(parked)
+                .fetch_one(client.pool())
+                .await?
+            {
                 tokio::task::yield_now().await;
             }
             Ok::<_, sqlx::Error>(())
@@ -109,7 +119,10 @@ async fn a_database_of_upstream_is_adopted_with_live_tasks_in_it() -> TestResult
         let fresh = client.spawn_by_name("leaf", json!(5)).await?;
         let applied = client.migrate().await?.applied;
         assert!(!applied.is_empty());
-        assert!(client.migrate().await?.applied.is_empty(), "all is there now");
+        assert!(
+            client.migrate().await?.applied.is_empty(),
+            "all is there now"
+        );
         // A client that connected before keeps what it saw; a new one sees our functions.
         let adopted = Client::connect(database.url()).await?;
         adopted.emit_event("bonus", &10).await?;
@@ -146,13 +159,28 @@ async fn the_script_has_the_same_result_as_the_migration() -> TestResult {
     std::fs::write(file.path(), absurd_sdk::migrate::dump())?;
     for _ in 0..2 {
         let psql = Command::new("psql")
-            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", by_script.url(), "-f"])
+            .args([
+                "-X",
+                "-q",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-d",
+                by_script.url(),
+                "-f",
+            ])
             .arg(file.path())
             .output()?;
-        assert!(psql.status.success(), "{}", String::from_utf8_lossy(&psql.stderr));
+        assert!(
+            psql.status.success(),
+            "{}",
+            String::from_utf8_lossy(&psql.stderr)
+        );
     }
     let client = Client::connect(by_script.url()).await?;
-    assert!(client.migrate().await?.applied.is_empty(), "nothing is left to do");
+    assert!(
+        client.migrate().await?.applied.is_empty(),
+        "nothing is left to do"
+    );
     let by_migration = Database::start().await?;
     let objects = "select string_agg(line, e'\n' order by line) from (
         select 'function ' || oid::regprocedure || md5(prosrc) as line from pg_proc

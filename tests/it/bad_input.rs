@@ -23,7 +23,10 @@ async fn a_database_that_cannot_be_had_says_why() -> TestResult {
     let bad_url = message(Client::connect("not a url").await);
     assert!(bad_url.contains("looks like postgresql://"), "{bad_url}");
     let nobody = message(Client::connect("postgresql://u:secret@127.0.0.1:1/x").await);
-    assert!(nobody.contains("127.0.0.1:1/x") && nobody.contains("host and port"), "{nobody}");
+    assert!(
+        nobody.contains("127.0.0.1:1/x") && nobody.contains("host and port"),
+        "{nobody}"
+    );
     assert!(!nobody.contains("secret"), "{nobody}");
     let (server, _) = database.url().rsplit_once('/').ok_or("no path")?;
     let missing = message(Client::connect(format!("{server}/no_such_database")).await);
@@ -37,10 +40,14 @@ async fn a_wrong_password_is_named_but_not_shown() -> TestResult {
     let pool = database.client().pool();
     let role = format!("limited_{}", std::process::id());
     let create = format!("create role {role} login password 'right'");
-    sqlx::query(sqlx::AssertSqlSafe(create)).execute(pool).await?;
+    sqlx::query(sqlx::AssertSqlSafe(create))
+        .execute(pool)
+        .await?;
     let (_, place) = database.url().rsplit_once('@').ok_or("no user")?;
     let refused = message(Client::connect(format!("postgresql://{role}:wrong@{place}")).await);
-    sqlx::query(sqlx::AssertSqlSafe(format!("drop role {role}"))).execute(pool).await?;
+    sqlx::query(sqlx::AssertSqlSafe(format!("drop role {role}")))
+        .execute(pool)
+        .await?;
     assert!(refused.contains("check user and password"), "{refused}");
     assert!(!refused.contains("wrong@"), "{refused}");
     Ok(())
@@ -60,11 +67,19 @@ async fn a_missing_schema_and_a_missing_queue_say_how_to_make_them() -> TestResu
         message(client.spawn(number, 1).await),
         message(client.emit_event("e", &()).await),
         message(client.spawn_many(number, [1]).await),
-        message(client.create_queue_with(&Default::default()).await.and(Ok(()))
-            .and(client.drop_queue().await)
-            .and(client.spawn(number, 1).await)),
+        message(
+            client
+                .create_queue_with(&Default::default())
+                .await
+                .and(Ok(()))
+                .and(client.drop_queue().await)
+                .and(client.spawn(number, 1).await),
+        ),
     ] {
-        assert!(no_queue.contains("absurd queue create nowhere"), "{no_queue}");
+        assert!(
+            no_queue.contains("absurd queue create nowhere"),
+            "{no_queue}"
+        );
     }
     Ok(())
 }
@@ -81,7 +96,10 @@ async fn names_that_cannot_be_used_are_refused_before_any_trip() -> TestResult {
     let blank = message(client.emit_event("", &()).await);
     assert!(blank.contains("name"), "{blank}");
     let none = message(client.spawn(number, 1).max_attempts(0).await);
-    assert!(none.contains("max_attempts") && none.contains("at least one"), "{none}");
+    assert!(
+        none.contains("max_attempts") && none.contains("at least one"),
+        "{none}"
+    );
     Ok(())
 }
 
@@ -111,7 +129,10 @@ async fn a_worker_that_cannot_work_does_not_start() -> TestResult {
     let twice = refused(Worker::builder(client).task(number).task(same_name).build());
     assert!(twice.contains("two tasks are named `number`"), "{twice}");
     let stateless = refused(Worker::builder(client).task(needy).build());
-    assert!(stateless.contains("String") && stateless.contains(".state("), "{stateless}");
+    assert!(
+        stateless.contains("String") && stateless.contains(".state("),
+        "{stateless}"
+    );
     let idle = refused(Worker::builder(client).concurrency(0).build());
     assert!(idle.contains("at least one run"), "{idle}");
     let short = refused(Worker::builder(client).lease("10ms").build());
@@ -129,10 +150,25 @@ async fn params_of_another_type_fail_the_task_and_not_the_worker() -> TestResult
     let right = client.spawn(number, 7).await?;
     quick_worker(client).task(number).run_until_idle().await?;
     assert_eq!(right.result().await?, 7);
-    let failure = wrong.result().snapshot().await?.failure.ok_or("no failure")?;
-    assert!(failure.message.contains("the params of task `number`"), "{failure}");
-    assert!(failure.message.contains("invalid type: string"), "{failure}");
-    assert_eq!(client.list_runs(wrong.task_id()).await?.len(), 1, "JSON doesn't mend itself");
+    let failure = wrong
+        .result()
+        .snapshot()
+        .await?
+        .failure
+        .ok_or("no failure")?;
+    assert!(
+        failure.message.contains("the params of task `number`"),
+        "{failure}"
+    );
+    assert!(
+        failure.message.contains("invalid type: string"),
+        "{failure}"
+    );
+    assert_eq!(
+        client.list_runs(wrong.task_id()).await?.len(),
+        1,
+        "JSON doesn't mend itself"
+    );
     Ok(())
 }
 
@@ -161,9 +197,17 @@ async fn a_value_that_json_loses_fails_on_the_first_run() -> TestResult {
     let client = database.client();
     let handle = client.spawn(lossy, ()).await?;
     quick_worker(client).task(lossy).run_until_idle().await?;
-    let failure = handle.result().snapshot().await?.failure.ok_or("no failure")?;
+    let failure = handle
+        .result()
+        .snapshot()
+        .await?
+        .failure
+        .ok_or("no failure")?;
     assert!(failure.message.contains("step `make`"), "{failure}");
-    assert!(failure.message.contains("missing field `lost`"), "{failure}");
+    assert!(
+        failure.message.contains("missing field `lost`"),
+        "{failure}"
+    );
     Ok(())
 }
 
@@ -177,7 +221,10 @@ async fn a_task_that_is_not_there_says_where_it_was_looked_for() -> TestResult {
         message(client.retry(nobody).await),
         message(client.result_of::<()>(nobody).await),
     ] {
-        assert!(missing.contains("no task") && missing.contains("`default`"), "{missing}");
+        assert!(
+            missing.contains("no task") && missing.contains("`default`"),
+            "{missing}"
+        );
     }
     Ok(())
 }

@@ -21,7 +21,11 @@ async fn every_function_of_the_contract_has_its_exact_signature() -> TestResult 
         .lines()
         .filter(|line| !line.is_empty() && !ours.iter().any(|function| function == line))
         .collect();
-    assert!(missing.is_empty(), "not as in the contract:\n{}", missing.join("\n"));
+    assert!(
+        missing.is_empty(),
+        "not as in the contract:\n{}",
+        missing.join("\n")
+    );
     Ok(())
 }
 

@@ -44,7 +44,13 @@ async fn a_spawn_joins_the_callers_transaction() -> TestResult {
     assert_eq!(client.task_snapshot(done.task_id()).await?, None);
     tx.commit().await?;
     assert!(client.task_snapshot(done.task_id()).await?.is_some());
-    assert_eq!(client.list_events(&Default::default(), None, 9).await?.len(), 1);
+    assert_eq!(
+        client
+            .list_events(&Default::default(), None, 9)
+            .await?
+            .len(),
+        1
+    );
     Ok(())
 }
 
@@ -98,7 +104,9 @@ async fn lists_are_paged_by_key() -> TestResult {
     client.cancel(spawned[3].task_id).await?;
     let mut seen = Vec::new();
     loop {
-        let last = seen.last().map(|task: &absurd_sdk::TaskSummary| task.task_id);
+        let last = seen
+            .last()
+            .map(|task: &absurd_sdk::TaskSummary| task.task_id);
         let page = client.list_tasks(&TaskFilter::default(), last, 10).await?;
         if page.is_empty() {
             break;
@@ -106,7 +114,10 @@ async fn lists_are_paged_by_key() -> TestResult {
         seen.extend(page);
     }
     assert_eq!(seen.len(), 25);
-    assert!(seen.is_sorted_by(|a, b| a.task_id > b.task_id), "newest first");
+    assert!(
+        seen.is_sorted_by(|a, b| a.task_id > b.task_id),
+        "newest first"
+    );
     let cancelled = TaskFilter {
         state: Some(TaskState::Cancelled),
         ..TaskFilter::default()
@@ -151,7 +162,9 @@ async fn old_tasks_and_events_are_cleaned_up_in_batches() -> TestResult {
     client.spawn_many(echo, 0..5).await?;
     client.emit_event("old", &json!(1)).await?;
     quick_worker(client).task(echo).run_until_idle().await?;
-    clock.advance(std::time::Duration::from_secs(86_401)).await?;
+    clock
+        .advance(std::time::Duration::from_secs(86_401))
+        .await?;
     let first = client.clean_up(true).await?;
     assert_eq!((first[0].tasks, first[0].events), (3, 1));
     let second = client.clean_up(false).await?;

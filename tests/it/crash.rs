@@ -65,11 +65,17 @@ fn run_worker(
 /// Every step ran, none of them after its checkpoint existed.
 async fn check(client: &Client, task: TaskId) -> TestResult {
     let journal = Journal::of(client);
-    assert_eq!(journal.repeated().await?, Vec::<String>::new(), "task {task}");
+    assert_eq!(
+        journal.repeated().await?,
+        Vec::<String>::new(),
+        "task {task}"
+    );
     let steps = journal.steps().await?;
     let distinct: std::collections::HashSet<_> = steps.iter().collect();
     assert_eq!(distinct.len(), STEPS);
-    sqlx::query("truncate public.journal").execute(client.pool()).await?;
+    sqlx::query("truncate public.journal")
+        .execute(client.pool())
+        .await?;
     let waits = client.list_waits(None, None).await?;
     assert!(waits.is_empty(), "{waits:?}");
     Ok(())

@@ -16,11 +16,22 @@ fn every_example_prints_what_it_promises() -> TestResult {
             .map_err(|error| format!("{}: {error}", expected.display()))?;
         // Built by the same cargo as this test, with the same profile: nothing is built twice.
         let run = Command::new(env!("CARGO"))
-            .args(["run", "--quiet", "--package", "examples", "--example", &name])
+            .args([
+                "run",
+                "--quiet",
+                "--package",
+                "examples",
+                "--example",
+                &name,
+            ])
             .output()?;
         let said = String::from_utf8_lossy(&run.stderr);
         assert!(run.status.success(), "{name}: {said}");
-        assert_eq!(String::from_utf8_lossy(&run.stdout), expected, "{name}\n{said}");
+        assert_eq!(
+            String::from_utf8_lossy(&run.stdout),
+            expected,
+            "{name}\n{said}"
+        );
         compared += 1;
     }
     assert!(compared >= 9, "only {compared} examples were found");

@@ -36,7 +36,13 @@ async fn a_result_comes_back_as_it_was_returned() -> TestResult {
     let handle = client.spawn(double, order.clone()).await?;
     let done = handle.result();
     let result = work_while(quick_worker(client).task(double), async { done.await }).await??;
-    assert_eq!(result, Order { pieces: 42, ..order });
+    assert_eq!(
+        result,
+        Order {
+            pieces: 42,
+            ..order
+        }
+    );
     Ok(())
 }
 
@@ -190,7 +196,9 @@ async fn stable(ctx: &mut Context, _unused: ()) -> TaskResult<Vec<String>> {
         seen.push(step.await?.to_string());
     }
     let kept = seen.clone();
-    let first = ctx.step("kept", || async { Ok::<_, TaskError>(kept) }).await?;
+    let first = ctx
+        .step("kept", || async { Ok::<_, TaskError>(kept) })
+        .await?;
     if ctx.attempt() == 1 {
         return Err(TaskError::msg("once more"));
     }

@@ -95,7 +95,11 @@ async fn a_cancel_waits_for_the_run_without_holding_the_task() -> TestResult {
     run(&mut holder, complete, &held).await?;
     holder.commit().await?;
     cancel.await??;
-    assert_eq!(state(pool, &held).await?, "completed", "the cancel came too late");
+    assert_eq!(
+        state(pool, &held).await?,
+        "completed",
+        "the cancel came too late"
+    );
     Ok(())
 }
 
@@ -165,7 +169,9 @@ async fn waiters_of_one_event_do_not_wait_for_each_other() -> TestResult {
     let mut one = pool.begin().await?;
     run(&mut one, park, &second).await?;
     let mut other = pool.begin().await?;
-    sqlx::query("set local lock_timeout = '1s'").execute(&mut *other).await?;
+    sqlx::query("set local lock_timeout = '1s'")
+        .execute(&mut *other)
+        .await?;
     run(&mut other, park, &third).await?;
     other.commit().await?;
     one.commit().await?;
@@ -217,6 +223,10 @@ async fn a_child_that_ends_waits_for_the_parent_that_registers() -> TestResult {
     .await?;
     waiter.commit().await?;
     complete.await??;
-    assert_eq!(state(pool, &parent).await?, "pending", "woken by its child's end");
+    assert_eq!(
+        state(pool, &parent).await?,
+        "pending",
+        "woken by its child's end"
+    );
     Ok(())
 }

@@ -6,7 +6,6 @@ mod catalogue;
 mod client;
 mod crash;
 mod examples;
-mod interop;
 mod lifecycle;
 mod locks;
 mod outage;

@@ -75,7 +75,10 @@ async fn nothing_is_lost_or_stuck_when_postgres_is_killed_under_load() -> TestRe
     }
     let stats = client.queue_stats().await?.ok_or("no queue")?;
     let expected = i64::try_from(OUTAGES * TASKS_PER_PHASE)?;
-    assert_eq!((stats.completed, stats.running, stats.due), (expected, 0, 0));
+    assert_eq!(
+        (stats.completed, stats.running, stats.due),
+        (expected, 0, 0)
+    );
     Ok(())
 }
 
@@ -94,7 +97,10 @@ async fn a_waiting_client_survives_an_outage() -> TestResult {
     });
     server.stop_immediately().await?;
     server.start().await?;
-    assert!(!ended.load(Ordering::SeqCst), "the wait did not end with the outage");
+    assert!(
+        !ended.load(Ordering::SeqCst),
+        "the wait did not end with the outage"
+    );
     let worker = quick_worker(&client).task(steady).state(Counter::default());
     let worker = worker.start()?;
     assert_eq!(waiter.await??, 4);

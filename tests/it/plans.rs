@@ -45,7 +45,9 @@ async fn filled() -> TestResult<Database> {
          analyze absurd.e_default; analyze absurd.w_default;"
     );
     let pool = database.client().pool();
-    sqlx::raw_sql(sqlx::AssertSqlSafe(fill)).execute(pool).await?;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(fill))
+        .execute(pool)
+        .await?;
     Ok(database)
 }
 
@@ -70,7 +72,13 @@ fn plans(database: &Database, script: &str) -> TestResult<String> {
 
 /// Lines of plans that read a whole table of the queue, or too many rows.
 fn costly(plans: &str) -> Vec<&str> {
-    let tables = ["t_default", "r_default", "c_default", "e_default", "w_default"];
+    let tables = [
+        "t_default",
+        "r_default",
+        "c_default",
+        "e_default",
+        "w_default",
+    ];
     let rows_after = |line: &str, key: &str| -> f64 {
         let rest = line.split(key).nth(1).unwrap_or_default();
         let digits: String = rest
@@ -93,7 +101,10 @@ fn costly(plans: &str) -> Vec<&str> {
 
 /// The calls of a run's life. Each ends where the next can begin.
 const CALLS: &[(&str, &str)] = &[
-    ("spawn_task", "select absurd.spawn_task('default', 'a', '1')"),
+    (
+        "spawn_task",
+        "select absurd.spawn_task('default', 'a', '1')",
+    ),
     (
         "spawn_task by key",
         "select absurd.spawn_task('default', 'a', '1', '{\"idempotency_key\": \"k\"}')",
@@ -102,8 +113,14 @@ const CALLS: &[(&str, &str)] = &[
         "spawn_tasks",
         "select absurd.spawn_tasks('default', '[{\"name\": \"a\", \"params\": 1, \"options\": {}}]')",
     ),
-    ("claim_task", "select absurd.claim_task('default', 'w', 60, 10)"),
-    ("claim_runs", "select absurd.claim_runs('default', 'w', 60, 10)"),
+    (
+        "claim_task",
+        "select absurd.claim_task('default', 'w', 60, 10)",
+    ),
+    (
+        "claim_runs",
+        "select absurd.claim_runs('default', 'w', 60, 10)",
+    ),
     (
         "claim_task of expired leases",
         "update absurd.r_default set claim_expires_at = absurd.current_time()
@@ -136,17 +153,32 @@ const CALLS: &[(&str, &str)] = &[
             select * from absurd.r_default where state = 'running' and claim_expires_at
             is not null order by claim_expires_at limit 3) held",
     ),
-    ("emit_event", "select absurd.emit_event('default', 'e', '1')"),
+    (
+        "emit_event",
+        "select absurd.emit_event('default', 'e', '1')",
+    ),
     (
         "cancel_task",
         "select absurd.cancel_task('default', task_id) from (
             select task_id from absurd.r_default where state in ('pending', 'sleeping')
             order by available_at, run_id limit 3) due",
     ),
-    ("cleanup_tasks", "select absurd.cleanup_tasks('default', 3600, 20)"),
-    ("cleanup_events", "select absurd.cleanup_events('default', 0, 20)"),
-    ("list_tasks", "select * from absurd.list_tasks('default', '{}', null, 20)"),
-    ("list_events", "select * from absurd.list_events('default', '{}', null, null, 20)"),
+    (
+        "cleanup_tasks",
+        "select absurd.cleanup_tasks('default', 3600, 20)",
+    ),
+    (
+        "cleanup_events",
+        "select absurd.cleanup_events('default', 0, 20)",
+    ),
+    (
+        "list_tasks",
+        "select * from absurd.list_tasks('default', '{}', null, 20)",
+    ),
+    (
+        "list_events",
+        "select * from absurd.list_events('default', '{}', null, null, 20)",
+    ),
 ];
 
 #[tokio::test]
@@ -157,7 +189,11 @@ async fn no_statement_costs_more_as_history_and_backlog_grow() -> TestResult {
         assert!(plans.contains("Query Text"), "{name}: no plans were logged");
         let costly = costly(&plans);
         // The scripts above look for their runs by the same indexes, so all plans count.
-        assert!(costly.is_empty(), "{name}:\n{}\n\n{plans}", costly.join("\n"));
+        assert!(
+            costly.is_empty(),
+            "{name}:\n{}\n\n{plans}",
+            costly.join("\n")
+        );
     }
     Ok(())
 }
@@ -166,7 +202,8 @@ async fn no_statement_costs_more_as_history_and_backlog_grow() -> TestResult {
 fn a_costly_plan_is_noticed() {
     let scan = "  ->  Seq Scan on t_default t  (cost=0.00..1.00 rows=1) (actual rows=3 loops=1)";
     let many = "  ->  Index Scan using x on r_default  (cost=0..1 rows=1) (actual rows=50 loops=9)";
-    let fine = "  ->  Index Scan using x on r_default  (cost=0..1 rows=9999) (actual rows=5 loops=9)";
+    let fine =
+        "  ->  Index Scan using x on r_default  (cost=0..1 rows=9999) (actual rows=5 loops=9)";
     assert_eq!(costly(&[scan, many, fine].join("\n")), [scan, many]);
     assert_eq!(costly("    Rows Removed by Filter: 6000").len(), 1);
 }

@@ -97,6 +97,9 @@ async fn a_hundred_tasks_share_their_writes() -> TestResult {
     assert_eq!(worker.run_until_idle().await?, 100);
     let sent = recorder.take();
     let writes = count(&sent, "write_runs");
-    assert!(writes < 100 * (STEPS + 1) / 4, "{writes} batches for 800 writes");
+    assert!(
+        writes < 100 * (STEPS + 1) / 4,
+        "{writes} batches for 800 writes"
+    );
     Ok(())
 }

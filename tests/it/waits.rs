@@ -32,7 +32,9 @@ async fn a_task_sleeps_by_the_database_clock() -> TestResult {
     let task = client.get_task(handle.task_id()).await?.ok_or("no task")?;
     assert_eq!(task.summary.state, TaskState::Sleeping);
     assert_eq!(task.available_at, Some("2026-03-02T00:00:00Z".parse()?));
-    clock.advance(Duration::from_secs(30 * 24 * 3600 - 1)).await?;
+    clock
+        .advance(Duration::from_secs(30 * 24 * 3600 - 1))
+        .await?;
     assert_eq!(worker().run_until_idle().await?, 0);
     clock.advance(Duration::from_secs(1)).await?;
     assert_eq!(worker().run_until_idle().await?, 1);
@@ -129,7 +131,10 @@ async fn a_parent_waits_in_its_own_queue_without_holding_the_only_slot() -> Test
     let handle = client.spawn(parent, vec![1, 2, 3]).await?;
     let worker = quick_worker(client).task(parent).task(child).concurrency(1);
     let result = handle.result();
-    assert_eq!(work_while(worker, async { result.await }).await??, [2, 4, 6]);
+    assert_eq!(
+        work_while(worker, async { result.await }).await??,
+        [2, 4, 6]
+    );
     let spawned = client.list_tasks(&Default::default(), None, 10).await?;
     assert_eq!(spawned.len(), 4, "each child once");
     Ok(())

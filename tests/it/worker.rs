@@ -143,7 +143,10 @@ async fn a_worker_that_lost_its_lease_cannot_write() -> TestResult {
     assert_eq!(ended, expected);
     let held = client.list_checkpoints(handle.task_id(), None, 10).await?;
     let owner = held.iter().find(|kept| kept.checkpoint_name == "held");
-    assert_eq!(owner.and_then(|kept| kept.owner_run_id), Some(runs[1].run_id));
+    assert_eq!(
+        owner.and_then(|kept| kept.owner_run_id),
+        Some(runs[1].run_id)
+    );
     Ok(())
 }
 

@@ -14,7 +14,9 @@ async fn main() -> ExitCode {
         eprintln!("usage: test-worker URL TASK-ID");
         return ExitCode::FAILURE;
     };
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
     match run(&url, &task).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
