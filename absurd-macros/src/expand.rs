@@ -31,33 +31,32 @@ pub(crate) fn task(args: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
-/// A unit struct that names the task, implements it, and runs the function when it is called.
+/// The function itself, whose future names the task, and a type that stands for the task.
 fn expand(args: &Args, task: &TaskFn) -> TokenStream {
     let ident = &task.item.sig.ident;
+    let marker = quote::format_ident!("__absurd_task_{ident}", span = ident.span());
     let visibility = &task.item.vis;
-    let docs = task.item.attrs.iter().filter(|attribute| is_doc(attribute));
     let name = args.name.clone();
     let name = name.unwrap_or_else(|| LitStr::new(&ident.to_string(), ident.span()));
     let params = task.params();
     let params = params.map_or_else(|| quote! { () }, |params| quote! { #params });
     let output = &task.output;
     let defaults = defaults(args);
-    let function = function(task);
+    let function = function(task, &marker);
     let call = call(task);
     let states = task.states();
-    let pointer = pointer(task);
     quote! {
-        #(#docs)*
+        #function
+
+        #[doc(hidden)]
         #[allow(non_camel_case_types, reason = "it stands for the function of this name")]
-        #[derive(Clone, Copy, Debug)]
-        #visibility struct #ident;
+        #[derive(Debug)]
+        #visibility struct #marker;
 
         const _: () = {
             use ::absurd_sdk::__private as absurd;
 
-            #function
-
-            impl absurd::TaskDef for #ident {
+            impl absurd::TaskDef for #marker {
                 type Params = #params;
                 type Output = #output;
                 const NAME: &'static str = #name;
@@ -67,18 +66,41 @@ fn expand(args: &Args, task: &TaskFn) -> TokenStream {
                 }
             }
 
-            impl absurd::TaskHandler for #ident {
+            impl absurd::TaskHandler for #marker {
                 #call
 
                 fn required_states() -> ::std::vec::Vec<absurd::StateKey> {
                     ::std::vec![#(absurd::StateKey::of::<#states>()),*]
                 }
             }
-
-            impl ::std::ops::Deref for #ident {
-                #pointer
-            }
         };
+    }
+}
+
+/// The function as it was written, inside one of the same name whose future names the task.
+fn function(task: &TaskFn, marker: &syn::Ident) -> TokenStream {
+    let mut inner = task.item.clone();
+    let (docs, attributes) = inner.attrs.into_iter().partition(is_doc);
+    let docs: Vec<Attribute> = docs;
+    inner.attrs = attributes;
+    inner.vis = Visibility::Inherited;
+    inner.sig.ident = syn::Ident::new("run", task.item.sig.ident.span());
+    let visibility = &task.item.vis;
+    let ident = &task.item.sig.ident;
+    let types: Vec<_> = task.arguments.iter().map(Argument::tokens).collect();
+    let names: Vec<_> = (0..types.len())
+        .map(|place| quote::format_ident!("argument_{place}"))
+        .collect();
+    quote! {
+        #(#docs)*
+        #visibility fn #ident<'a>(
+            context: &'a mut ::absurd_sdk::__private::Context,
+            #(#names: #types),*
+        ) -> ::absurd_sdk::__private::TaskCall<'a, #marker> {
+            #[allow(clippy::unused_async, reason = "a task is async whether it waits or not")]
+            #inner
+            ::absurd_sdk::__private::TaskCall::new(run(context, #(#names),*))
+        }
     }
 }
 
@@ -86,20 +108,9 @@ fn is_doc(attribute: &Attribute) -> bool {
     attribute.path().is_ident("doc")
 }
 
-/// The function as it was written, under another name: inside it, its own name is the task's.
-fn function(task: &TaskFn) -> TokenStream {
-    let mut function = task.item.clone();
-    function.attrs.retain(|attribute| !is_doc(attribute));
-    function.vis = Visibility::Inherited;
-    function.sig.ident = syn::Ident::new("run", function.sig.ident.span());
-    quote! {
-        #[allow(clippy::unused_async, reason = "a task is async whether it waits or not")]
-        #function
-    }
-}
-
 /// Calls the function with the parameters in their order, states taken from the worker's.
 fn call(task: &TaskFn) -> TokenStream {
+    let ident = &task.item.sig.ident;
     let arguments = task.arguments.iter().map(|argument| match argument {
         Argument::Params(_) => quote! { params },
         Argument::State(state) => quote! { absurd::State::<#state>::from_states(states)? },
@@ -113,39 +124,7 @@ fn call(task: &TaskFn) -> TokenStream {
         ) -> absurd::BoxFuture<'a, absurd::TaskResult<Self::Output>> {
             #unused
             let _ = states;
-            ::std::boxed::Box::pin(async move { run(context, #(#arguments),*).await })
-        }
-    }
-}
-
-/// Lets the task be called like the function, in unit tests.
-fn pointer(task: &TaskFn) -> TokenStream {
-    let types: Vec<_> = task
-        .arguments
-        .iter()
-        .map(|argument| match argument {
-            Argument::Params(params) => quote! { #params },
-            Argument::State(state) => quote! { absurd::State<#state> },
-        })
-        .collect();
-    let names: Vec<_> = (0..types.len())
-        .map(|place| quote::format_ident!("argument_{place}"))
-        .collect();
-    let returned = &task.returned;
-    quote! {
-        type Target = for<'a> fn(&'a mut absurd::Context, #(#types),*)
-            -> absurd::BoxFuture<'a, #returned>;
-
-        fn deref(&self) -> &Self::Target {
-            fn boxed<'a>(
-                context: &'a mut absurd::Context,
-                #(#names: #types),*
-            ) -> absurd::BoxFuture<'a, #returned> {
-                ::std::boxed::Box::pin(run(context, #(#names),*))
-            }
-            static BOXED: for<'a> fn(&'a mut absurd::Context, #(#types),*)
-                -> absurd::BoxFuture<'a, #returned> = boxed;
-            &BOXED
+            ::std::boxed::Box::pin(async move { #ident(context, #(#arguments),*).await })
         }
     }
 }

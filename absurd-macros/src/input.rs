@@ -1,5 +1,7 @@
 //! The function under `#[task]`: what it must look like, and the parts of it that matter.
 
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
 use syn::{
     FnArg, GenericArgument, ItemFn, Pat, PatIdent, PathArguments, PathSegment, ReturnType,
     Signature, Type, TypeReference,
@@ -14,8 +16,6 @@ pub(crate) struct TaskFn {
     pub(crate) item: ItemFn,
     /// The other parameters, in their order.
     pub(crate) arguments: Vec<Argument>,
-    /// The type that is returned, as written.
-    pub(crate) returned: Type,
     /// The `T` of `TaskResult<T>`.
     pub(crate) output: Type,
 }
@@ -28,6 +28,16 @@ pub(crate) enum Argument {
     State(Type),
 }
 
+impl Argument {
+    /// Its type, as the SDK knows it.
+    pub(crate) fn tokens(&self) -> TokenStream {
+        match self {
+            Self::Params(params) => params.to_token_stream(),
+            Self::State(state) => quote! { ::absurd_sdk::__private::State<#state> },
+        }
+    }
+}
+
 impl TaskFn {
     /// Checks the whole signature; all that is wrong is noted.
     pub(crate) fn check(item: ItemFn, diagnostics: &mut Diagnostics) -> Option<Self> {
@@ -37,11 +47,10 @@ impl TaskFn {
         let result = check_result(signature, diagnostics);
         qualified?;
         let arguments = parameters?;
-        let (returned, output) = result?;
+        let output = result?;
         Some(Self {
             item,
             arguments,
-            returned,
             output,
         })
     }
@@ -65,7 +74,7 @@ impl TaskFn {
 
 fn check_qualifiers(signature: &Signature, diagnostics: &mut Diagnostics) -> Option<()> {
     let mut fine = Some(());
-    let mut refuse = |tokens: &dyn quote::ToTokens, message: &str| {
+    let mut refuse = |tokens: &dyn ToTokens, message: &str| {
         diagnostics.error(tokens, message);
         fine = None;
     };
@@ -111,7 +120,7 @@ fn check_parameters(signature: &Signature, diagnostics: &mut Diagnostics) -> Opt
     let mut starts_with_context = false;
     let mut arguments = Vec::new();
     let mut fine = true;
-    let mut refuse = |tokens: &dyn quote::ToTokens, message: &str| {
+    let mut refuse = |tokens: &dyn ToTokens, message: &str| {
         diagnostics.error(tokens, message);
         fine = false;
     };
@@ -226,7 +235,7 @@ fn refused_params(ty: &Type) -> Option<&'static str> {
     }
 }
 
-fn check_result(signature: &Signature, diagnostics: &mut Diagnostics) -> Option<(Type, Type)> {
+fn check_result(signature: &Signature, diagnostics: &mut Diagnostics) -> Option<Type> {
     let ReturnType::Type(_, returned) = &signature.output else {
         let message = format!("{RETURNS}; write `-> TaskResult<()>` if there is no result");
         diagnostics.error(&signature.ident, message);
@@ -238,7 +247,7 @@ fn check_result(signature: &Signature, diagnostics: &mut Diagnostics) -> Option<
         diagnostics.error(returned, message);
         return None;
     };
-    Some(((**returned).clone(), output.clone()))
+    Some(output.clone())
 }
 
 fn last_segment(ty: &Type) -> Option<&PathSegment> {

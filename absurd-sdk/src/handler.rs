@@ -6,7 +6,9 @@ use std::{
     collections::HashMap,
     fmt,
     ops::Deref,
+    pin::Pin,
     sync::Arc,
+    task::{self, Poll},
 };
 
 use futures::future::BoxFuture;
@@ -16,7 +18,7 @@ use crate::{
     context::Context,
     error::{TaskError, TaskResult},
     payload::{decode, encode},
-    task::{TaskDef, TaskDefaults, TaskSchema},
+    task::{TaskDef, TaskDefaults, TaskFn, TaskSchema},
 };
 
 /// What a task does. Written by `#[task]`.
@@ -33,6 +35,56 @@ pub trait TaskHandler: TaskDef {
         Vec::new()
     }
 }
+
+/// A call of a task function: a future of its result.
+#[must_use = "a task function does nothing until it is awaited"]
+pub struct TaskCall<'a, T: TaskDef> {
+    running: BoxFuture<'a, TaskResult<T::Output>>,
+}
+
+impl<'a, T: TaskDef> TaskCall<'a, T> {
+    /// Wraps the function's future. Written by `#[task]`.
+    pub fn new(running: impl Future<Output = TaskResult<T::Output>> + Send + 'a) -> Self {
+        Self {
+            running: Box::pin(running),
+        }
+    }
+
+    /// The future itself.
+    pub fn boxed(self) -> BoxFuture<'a, TaskResult<T::Output>> {
+        self.running
+    }
+}
+
+impl<T: TaskDef> Future for TaskCall<'_, T> {
+    type Output = TaskResult<T::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Self::Output> {
+        self.running.as_mut().poll(context)
+    }
+}
+
+/// Functions with a context and up to eight parameters.
+macro_rules! task_fns {
+    ($($argument:ident)*) => {
+        impl<F, T, $($argument),*> TaskFn<fn($($argument),*) -> T> for F
+        where
+            T: TaskHandler,
+            F: for<'a> Fn(&'a mut Context, $($argument),*) -> TaskCall<'a, T>,
+        {
+            type Task = T;
+        }
+    };
+}
+task_fns!();
+task_fns!(A);
+task_fns!(A B);
+task_fns!(A B C);
+task_fns!(A B C D);
+task_fns!(A B C D E);
+task_fns!(A B C D E G);
+task_fns!(A B C D E G H);
+task_fns!(A B C D E G H I);
 
 /// Shared state of a worker, as a task function receives it. It derefs to `T`.
 pub struct State<T: ?Sized>(Arc<T>);

@@ -45,7 +45,7 @@ pub use self::{
     },
     db::{ConnectError, DbError, DriverError},
     error::{Error, Failure, TaskError, TaskResult, chain},
-    handler::{State, StateKey, States, TaskHandler},
+    handler::{State, StateKey, States, TaskCall, TaskHandler},
     ids::{
         EventName, InvalidName, QUEUE_NAME_BYTES_MAX, QueueName, RunId, StepName, TaskId, TaskName,
     },
@@ -53,7 +53,7 @@ pub use self::{
     period::{BadPeriod, Period},
     retry::{Attempts, Cancellation, InvalidRetryPolicy, RetryPolicy},
     state::{RunState, TaskState, UnknownState},
-    task::{TaskDef, TaskDefaults, TaskSchema},
+    task::{OutputOf, ParamsOf, TaskDef, TaskDefaults, TaskFn, TaskSchema},
     worker::{Execution, Worker, WorkerBuilder, WorkerHandle, WrapExecution},
 };
 
@@ -79,7 +79,7 @@ pub mod __private {
     pub use crate::{
         context::Context,
         error::{TaskError, TaskResult},
-        handler::{State, StateKey, States, TaskHandler},
+        handler::{State, StateKey, States, TaskCall, TaskHandler},
         retry::{Attempts, Cancellation, RetryPolicy},
         task::{TaskDef, TaskDefaults, TaskSchema},
     };

@@ -26,6 +26,24 @@ pub trait TaskDef: Send + Sync + 'static {
     }
 }
 
+/// A function under `#[task]`, as spawns and workers take it. `Marker` only tells the compiler
+/// which function it is.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no task",
+    label = "no task",
+    note = "put `#[task]` on the function; tasks of other programs go by `spawn_by_name`"
+)]
+pub trait TaskFn<Marker> {
+    /// What the attribute made of it.
+    type Task: TaskDef;
+}
+
+/// The params of a task function.
+pub type ParamsOf<F, Marker> = <<F as TaskFn<Marker>>::Task as TaskDef>::Params;
+
+/// The output of a task function.
+pub type OutputOf<F, Marker> = <<F as TaskFn<Marker>>::Task as TaskDef>::Output;
+
 /// A task's own settings, between those of the spawn and those of the client.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct TaskDefaults {

@@ -47,9 +47,9 @@ fn absurdctl(
 /// Steps, a sleep, an event, a child and a failed first attempt.
 #[task(name = "tour", max_attempts = 3)]
 async fn tour(ctx: &mut Context, start: u32, counter: State<Counter>) -> TaskResult<u32> {
-    let counted = counter.clone();
+    let ran = counter.clone();
     let first = ctx
-        .step("first", || async move { Ok::<_, TaskError>(counted.up()) })
+        .step("first", || async move { Ok::<_, TaskError>(ran.up()) })
         .await?;
     if ctx.attempt() == 1 {
         return Err(TaskError::msg("once more"));

@@ -118,7 +118,7 @@ async fn same_name(_ctx: &mut Context, number: i64) -> TaskResult<i64> {
 /// Needs a state.
 #[task(name = "needy")]
 async fn needy(_ctx: &mut Context, _unused: (), text: State<String>) -> TaskResult<String> {
-    Ok(text.clone())
+    Ok(text.to_string())
 }
 
 #[tokio::test]

@@ -49,14 +49,14 @@ async fn a_result_comes_back_as_it_was_returned() -> TestResult {
 /// Fails until its third attempt, after a step that counts.
 #[task(name = "third-time", max_attempts = 3)]
 async fn third_time(ctx: &mut Context, _unused: (), counter: State<Counter>) -> TaskResult<u32> {
-    let counted = counter.clone();
-    let counted = ctx
-        .step("count", || async move { Ok::<_, TaskError>(counted.up()) })
+    let ran = counter.clone();
+    let first = ctx
+        .step("count", || async move { Ok::<_, TaskError>(ran.up()) })
         .await?;
     if ctx.attempt() < 3 {
         return Err(TaskError::msg("not yet"));
     }
-    Ok(counted)
+    Ok(first)
 }
 
 #[tokio::test]

@@ -38,8 +38,8 @@ impl Drop for OnDrop {
 /// Counts a step, then stays in another one until the gate opens.
 #[task(name = "gated")]
 async fn gated(ctx: &mut Context, gate: State<Gate>, counter: State<Counter>) -> TaskResult<u32> {
-    let (counted, held) = (counter.clone(), (*gate).clone());
-    ctx.step("count", || async move { Ok::<_, TaskError>(counted.up()) })
+    let (ran, held) = (counter.clone(), (*gate).clone());
+    ctx.step("count", || async move { Ok::<_, TaskError>(ran.up()) })
         .await?;
     ctx.step("held", || async move {
         let _on_drop = OnDrop(held.clone());

@@ -17,7 +17,7 @@ use crate::{
     ids::{QueueName, RunId, TaskId, TaskName},
     payload,
     retry::{Attempts, Cancellation, RetryPolicy},
-    task::{TaskDef, TaskDefaults},
+    task::{OutputOf, ParamsOf, TaskDef as _, TaskDefaults, TaskFn},
 };
 
 /// All that may be said of a spawn besides name and params.
@@ -261,18 +261,22 @@ pub(crate) struct Prepared {
 }
 
 impl Client {
-    /// Spawns a task by its definition.
+    /// Spawns a task: a function under `#[task]`.
     ///
     /// The task's own queue goes before the client's.
-    pub fn spawn<T: TaskDef>(&self, task: T, params: T::Params) -> Spawn<'_, T::Output> {
+    pub fn spawn<F: TaskFn<M>, M>(
+        &self,
+        task: F,
+        params: ParamsOf<F, M>,
+    ) -> Spawn<'_, OutputOf<F, M>> {
         // The value only names the type.
         let _ = task;
-        let what = || format!("the params of task `{}`", T::NAME);
+        let what = || format!("the params of task `{}`", F::Task::NAME);
         Spawn {
             client: self,
-            name: T::NAME.to_owned(),
+            name: F::Task::NAME.to_owned(),
             params: payload::encode(what, &params).map_err(Error::from),
-            options: SpawnOptions::with_defaults(T::defaults()),
+            options: SpawnOptions::with_defaults(F::Task::defaults()),
             connection: None,
             output: PhantomData,
         }
@@ -291,22 +295,22 @@ impl Client {
     }
 
     /// Spawns a task once for each of many params, in one trip.
-    pub fn spawn_many<T: TaskDef>(
+    pub fn spawn_many<F: TaskFn<M>, M>(
         &self,
-        task: T,
-        params: impl IntoIterator<Item = T::Params>,
+        task: F,
+        params: impl IntoIterator<Item = ParamsOf<F, M>>,
     ) -> SpawnBatch<'_> {
         let _ = task;
-        let what = || format!("the params of task `{}`", T::NAME);
+        let what = || format!("the params of task `{}`", F::Task::NAME);
         let params = params
             .into_iter()
             .map(|params| payload::encode(what, &params))
             .collect::<Result<Vec<_>, _>>();
         SpawnBatch {
             client: self,
-            name: T::NAME,
+            name: F::Task::NAME,
             params: params.map_err(Error::from),
-            options: SpawnOptions::with_defaults(T::defaults()),
+            options: SpawnOptions::with_defaults(F::Task::defaults()),
             connection: None,
         }
     }

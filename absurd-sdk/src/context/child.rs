@@ -21,7 +21,7 @@ use crate::{
     period::Period,
     retry::{Attempts, Cancellation, RetryPolicy},
     state::TaskState,
-    task::TaskDef,
+    task::{OutputOf, ParamsOf, TaskDef as _, TaskFn},
 };
 
 /// A child about to be spawned: add options, then `.await`.
@@ -61,14 +61,18 @@ impl<Output> ChildHandle<Output> {
 impl Context {
     /// Spawns a child, once: replays return the same one. Without a queue of its own it
     /// goes to this task's queue.
-    pub fn spawn<T: TaskDef>(&mut self, task: T, params: T::Params) -> SpawnChild<'_, T::Output> {
+    pub fn spawn<F: TaskFn<M>, M>(
+        &mut self,
+        task: F,
+        params: ParamsOf<F, M>,
+    ) -> SpawnChild<'_, OutputOf<F, M>> {
         let _ = task;
-        let what = || format!("the params of task `{}`", T::NAME);
+        let what = || format!("the params of task `{}`", F::Task::NAME);
         SpawnChild {
             context: self,
-            name: T::NAME.to_owned(),
+            name: F::Task::NAME.to_owned(),
             params: encode(what, &params),
-            options: SpawnOptions::with_defaults(T::defaults()),
+            options: SpawnOptions::with_defaults(F::Task::defaults()),
             output: PhantomData,
         }
     }

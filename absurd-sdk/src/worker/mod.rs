@@ -59,14 +59,15 @@ impl Worker {
     /// set. Returns when all of that is written.
     pub async fn run_until(self, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
         let (claims, writer, stopping) = self.parts();
-        let writing = writer.run();
+        let writing = Box::pin(writer.run());
         let stop = async {
             stop.await;
             stopping.send_replace(true);
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            done = claims.run() => done,
+            // Boxed: these futures are large, and would make every caller's so.
+            done = Box::pin(claims.run()) => done,
             () = stop => Ok(()),
             () = writing => Ok(()),
         }
@@ -76,9 +77,9 @@ impl Worker {
     /// it executed. Sleeping tasks are left asleep.
     pub async fn run_until_idle(self) -> Result<usize, Error> {
         let (claims, writer, _stopping) = self.parts();
-        let writing = writer.run();
+        let writing = Box::pin(writer.run());
         tokio::select! {
-            done = claims.run_until_idle() => done,
+            done = Box::pin(claims.run_until_idle()) => done,
             () = writing => Ok(0),
         }
     }

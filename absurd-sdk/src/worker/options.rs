@@ -15,6 +15,7 @@ use crate::{
     handler::{States, TaskHandler},
     period::Period,
     registry::Registry,
+    task::TaskFn,
 };
 
 /// A function around every execution: sets up what the task runs in, and may look at or
@@ -69,11 +70,14 @@ impl WorkerBuilder {
         }
     }
 
-    /// Adds a task.
-    pub fn task<T: TaskHandler>(mut self, task: T) -> Self {
+    /// Adds a task: a function under `#[task]`.
+    pub fn task<F: TaskFn<M>, M>(mut self, task: F) -> Self
+    where
+        F::Task: TaskHandler,
+    {
         // The value only names the type.
         let _ = task;
-        self.registry.add::<T>();
+        self.registry.add::<F::Task>();
         self
     }
 
