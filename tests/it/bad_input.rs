@@ -1,7 +1,7 @@
 //! Bad input: one clear error that says what to do; nothing is lost, no worker dies.
 
 use absurd_sdk::{
-    Client, Error, Worker,
+    Client, Error, QueueOptions, Worker,
     prelude::{Context, Deserialize, JsonSchema, Serialize, State, TaskResult, task},
 };
 use absurd_test::Database;
@@ -69,7 +69,7 @@ async fn a_missing_schema_and_a_missing_queue_say_how_to_make_them() -> TestResu
         message(client.spawn_many(number, [1]).await),
         message(
             client
-                .create_queue_with(&Default::default())
+                .create_queue_with(&QueueOptions::default())
                 .await
                 .and(Ok(()))
                 .and(client.drop_queue().await)

@@ -13,7 +13,7 @@ const CONTRACT: &str = include_str!("catalogue.txt");
 async fn every_function_of_the_contract_has_its_exact_signature() -> TestResult {
     let database = Database::start().await?;
     let sql = "select p.proname || '(' || pg_get_function_arguments(p.oid) || ') -> '
-                      || pg_get_function_result(p.oid) || ' ' || p.provolatile
+                      || pg_get_function_result(p.oid) || ' ' || p.provolatile::text
                  from pg_proc p where p.pronamespace = 'absurd'::regnamespace";
     let rows = database.client().pool().fetch_all(sql).await?;
     let ours: Vec<String> = rows.iter().map(|row| row.get(0)).collect();

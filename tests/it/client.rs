@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use absurd_sdk::{
-    Cancellation, QueueOptions, QueuePolicy, StorageMode, TaskFilter, TaskState,
+    Cancellation, EventFilter, QueueOptions, QueuePolicy, StorageMode, TaskFilter, TaskState,
     prelude::{Context, TaskResult, task},
 };
 use absurd_test::Database;
@@ -46,7 +46,7 @@ async fn a_spawn_joins_the_callers_transaction() -> TestResult {
     assert!(client.task_snapshot(done.task_id()).await?.is_some());
     assert_eq!(
         client
-            .list_events(&Default::default(), None, 9)
+            .list_events(&EventFilter::default(), None, 9)
             .await?
             .len(),
         1
@@ -135,7 +135,7 @@ async fn a_policy_cancels_what_took_too_long() -> TestResult {
     let database = Database::start().await?;
     let clock = database.clock("2026-01-01T00:00:00Z".parse()?).await?;
     let client = database.client();
-    let hour = std::time::Duration::from_secs(3600);
+    let hour = std::time::Duration::from_hours(1);
     let policy = Cancellation {
         max_delay: Some(hour),
         ..Cancellation::default()

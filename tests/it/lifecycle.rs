@@ -118,7 +118,7 @@ async fn a_delay_between_attempts_is_kept() -> TestResult {
     let database = Database::start().await?;
     let client = database.client();
     let delayed = RetryPolicy::Fixed {
-        base: std::time::Duration::from_secs(3600),
+        base: std::time::Duration::from_hours(1),
     };
     let handle = client.spawn(never, false).retry(delayed).await?;
     assert_eq!(quick_worker(client).task(never).run_until_idle().await?, 1);
@@ -150,7 +150,7 @@ async fn a_failed_task_is_retried_from_its_last_checkpoint_or_anew() -> TestResu
 /// Panics.
 #[task(name = "panics", max_attempts = 1)]
 async fn panics(_ctx: &mut Context, at: usize) -> TaskResult<u8> {
-    let bytes = vec![1_u8];
+    let bytes = [1_u8];
     Ok(bytes[at])
 }
 

@@ -1,5 +1,5 @@
 //! What the engine's statements cost on a queue with a long history and a backlog: the
-//! plans of all statements inside the functions, as auto_explain writes them.
+//! plans of all statements inside the functions, as `auto_explain` writes them.
 
 use std::process::Command;
 
@@ -40,7 +40,7 @@ async fn filled() -> TestResult<Database> {
          select 'event ' || n, '1' from generate_series(1, {FINISHED}) n;
          insert into absurd.w_default (task_id, run_id, step_name, event_name)
          select task_id, last_attempt_run, 'wait', 'never ' || task_id
-           from absurd.t_default where state = 'pending' limit 2000;
+           from absurd.t_default where state = 'pending';
          analyze absurd.t_default; analyze absurd.r_default; analyze absurd.c_default;
          analyze absurd.e_default; analyze absurd.w_default;"
     );
@@ -124,7 +124,8 @@ const CALLS: &[(&str, &str)] = &[
     (
         "claim_task of expired leases",
         "update absurd.r_default set claim_expires_at = absurd.current_time()
-          where run_id in (select run_id from absurd.r_default where claimed_by = 'w' limit 5);
+          where run_id in (select run_id from absurd.r_default where state = 'running'
+              and claim_expires_at is not null order by claim_expires_at limit 5);
          select absurd.claim_task('default', 'w', 60, 10)",
     ),
     (

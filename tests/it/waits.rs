@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use absurd_sdk::{
-    Error, TaskState,
+    Error, EventFilter, TaskFilter, TaskState,
     prelude::{Context, State, TaskError, TaskResult, task},
 };
 use absurd_test::Database;
@@ -15,7 +15,7 @@ use crate::support::{Counter, TestResult, attempts, quick_worker, work_while};
 #[task(name = "sleeper")]
 async fn sleeper(ctx: &mut Context, counter: State<Counter>) -> TaskResult<u32> {
     counter.up();
-    let month = Duration::from_secs(30 * 24 * 3600);
+    let month = Duration::from_hours(30 * 24);
     ctx.sleep_for("month", month).await?;
     Ok(counter.get())
 }
@@ -57,7 +57,7 @@ async fn waiter(ctx: &mut Context, timeout: Option<u64>) -> TaskResult<String> {
         Ok(payload) => Ok(payload),
         Err(error) if error.is_timeout() => {
             // A later suspension replays the wait: the timeout has to be remembered.
-            ctx.sleep_for("after", Duration::from_secs(60)).await?;
+            ctx.sleep_for("after", "1m").await?;
             Ok("timed out".into())
         }
         Err(error) => Err(error),
@@ -95,7 +95,7 @@ async fn a_timeout_is_remembered_even_if_the_event_comes_after_it() -> TestResul
     clock.advance(Duration::from_secs(10)).await?;
     worker().run_until_idle().await?;
     client.emit_event("door", "too late").await?;
-    clock.advance(Duration::from_secs(60)).await?;
+    clock.advance(Duration::from_mins(1)).await?;
     worker().run_until_idle().await?;
     assert_eq!(handle.result().await?, "timed out");
     Ok(())
@@ -135,7 +135,7 @@ async fn a_parent_waits_in_its_own_queue_without_holding_the_only_slot() -> Test
         work_while(worker, async { result.await }).await??,
         [2, 4, 6]
     );
-    let spawned = client.list_tasks(&Default::default(), None, 10).await?;
+    let spawned = client.list_tasks(&TaskFilter::default(), None, 10).await?;
     assert_eq!(spawned.len(), 4, "each child once");
     Ok(())
 }
@@ -163,7 +163,7 @@ async fn a_cancelled_child_ends_its_parents_wait() -> TestResult {
     let handle = client.spawn(parent, vec![1]).await?;
     let worker = || quick_worker(client).task(parent);
     worker().run_until_idle().await?;
-    let tasks = client.list_tasks(&Default::default(), None, 10).await?;
+    let tasks = client.list_tasks(&TaskFilter::default(), None, 10).await?;
     let child = tasks.iter().find(|task| task.task_name == "child");
     client.cancel(child.ok_or("no child")?.task_id).await?;
     worker().run_until_idle().await?;
@@ -190,7 +190,9 @@ async fn a_task_emits_once() -> TestResult {
     let handle = client.spawn(emitter, ()).await?;
     quick_worker(client).task(emitter).run_until_idle().await?;
     handle.result().await?;
-    let events = client.list_events(&Default::default(), None, 10).await?;
+    let events = client
+        .list_events(&EventFilter::default(), None, 10)
+        .await?;
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].payload, json!({ "attempt": 1 }));
     Ok(())

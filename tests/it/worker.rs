@@ -1,9 +1,6 @@
 //! Workers: leases, cancellation, graceful stop, hooks.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex};
 
 use absurd_sdk::{
     Client, Error, TaskState,
@@ -230,7 +227,7 @@ async fn an_aborted_worker_leaves_its_work_to_the_next() -> TestResult {
     crashed.abort();
     end_leases(client).await?;
     gate.0.leave.notify_one();
-    let result = handle.result().timeout(Duration::from_secs(60));
+    let result = handle.result().timeout("60s");
     assert_eq!(work_while(worker(), async { result.await }).await??, 1);
     assert_eq!(attempts(client, handle.task_id()).await?.len(), 2);
     Ok(())

@@ -17,7 +17,7 @@ async fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .init();
-    match run(&url, &task).await {
+    match Box::pin(run(&url, &task)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", chain(error.as_ref()));
@@ -41,6 +41,6 @@ async fn run(url: &str, task: &str) -> Result<(), Box<dyn std::error::Error>> {
             tracing::error!(%error, "can't see the end of the task");
         }
     };
-    tests::worker(&client).run_until(done).await?;
+    Box::pin(tests::worker(&client).run_until(done)).await?;
     Ok(())
 }
