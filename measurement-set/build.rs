@@ -2,7 +2,12 @@
 
 use std::path::Path;
 
-const SOURCES: [&str; 4] = ["shim/call.cc", "shim/create.cc", "shim/read.cc", "shim/write.cc"];
+const SOURCES: [&str; 4] = [
+    "shim/call.cc",
+    "shim/create.cc",
+    "shim/read.cc",
+    "shim/write.cc",
+];
 const LIBRARIES: [&str; 4] = ["casa_ms", "casa_measures", "casa_tables", "casa_casa"];
 /// Where Debian's casacore-dev puts its headers; `/usr/local` is a build from source.
 const INCLUDE: [&str; 2] = ["/usr/include", "/usr/local/include"];
@@ -10,7 +15,9 @@ const INCLUDE: [&str; 2] = ["/usr/include", "/usr/local/include"];
 fn main() {
     println!("cargo::rerun-if-changed=shim");
     let header = "casacore/ms/MeasurementSets/MeasurementSet.h";
-    let Some(include) = INCLUDE.iter().find(|folder| Path::new(folder).join(header).is_file())
+    let Some(include) = INCLUDE
+        .iter()
+        .find(|folder| Path::new(folder).join(header).is_file())
     else {
         println!(
             "cargo::error=casacore's headers are not installed (looked for {header} in {}). \

@@ -118,22 +118,7 @@ pub(crate) enum TaskCommand {
     /// Spawn a task by its name.
     Spawn(SpawnTask),
     /// Tasks, newest first.
-    List {
-        #[command(flatten)]
-        queue: InQueue,
-        /// Only tasks in this state.
-        #[arg(long)]
-        state: Option<TaskState>,
-        /// Only tasks of this name.
-        #[arg(long)]
-        name: Option<String>,
-        /// Only tasks spawned before this one: the next page.
-        #[arg(long)]
-        before: Option<TaskId>,
-        /// How many.
-        #[arg(long, default_value_t = 50)]
-        limit: u16,
-    },
+    List(ListTasks),
     /// A task with its attempts and checkpoints; the queue is found by itself.
     Show { task: TaskId },
     /// Wait for a task's end and print its result.
@@ -163,6 +148,24 @@ pub(crate) enum TaskCommand {
         #[arg(long)]
         as_new: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListTasks {
+    #[command(flatten)]
+    pub(crate) queue: InQueue,
+    /// Only tasks in this state.
+    #[arg(long)]
+    pub(crate) state: Option<TaskState>,
+    /// Only tasks of this name.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Only tasks spawned before this one: the next page.
+    #[arg(long)]
+    pub(crate) before: Option<TaskId>,
+    /// How many.
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: u16,
 }
 
 #[derive(Debug, Args)]

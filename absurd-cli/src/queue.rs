@@ -1,6 +1,6 @@
 //! `absurd queue`
 
-use absurd_sdk::{Client, QueueOptions, QueuePolicy, StorageMode};
+use absurd_sdk::{Client, QueueOptions, QueuePolicy, StorageMode, TaskState};
 
 use super::{
     CliError,
@@ -36,16 +36,8 @@ pub(crate) async fn run(
             output.say(&format!("Queue `{name}` is gone."), &name)
         }
         QueueCommand::List => {
-            let fields = [
-                "queue_name",
-                "pending",
-                "running",
-                "sleeping",
-                "completed",
-                "failed",
-                "cancelled",
-                "oldest_due_at",
-            ];
+            let states = TaskState::ALL.map(TaskState::as_str);
+            let fields = [&["queue_name"], &states[..], &["oldest_due_at"]].concat();
             output.list(&fields, &client.all_queue_stats().await?)
         }
         QueueCommand::Policy(policy) => set_policy(client, policy, output).await,

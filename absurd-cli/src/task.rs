@@ -19,20 +19,14 @@ pub(crate) async fn run(
 ) -> Result<(), CliError> {
     match command {
         TaskCommand::Spawn(task) => spawn(client, task, output).await,
-        TaskCommand::List {
-            queue,
-            state,
-            name,
-            before,
-            limit,
-        } => {
+        TaskCommand::List(list) => {
             let filter = TaskFilter {
-                state,
-                task_name: name,
+                state: list.state,
+                task_name: list.name,
                 ..TaskFilter::default()
             };
-            let client = client.on_queue(queue.queue)?;
-            let tasks = client.list_tasks(&filter, before, limit).await?;
+            let client = client.on_queue(list.queue.queue)?;
+            let tasks = client.list_tasks(&filter, list.before, list.limit).await?;
             let fields = [
                 "task_id",
                 "task_name",

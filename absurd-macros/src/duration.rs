@@ -19,7 +19,8 @@ pub(crate) fn read(value: &Expr) -> syn::Result<Duration> {
     };
     parse(&text.value()).ok_or_else(|| {
         let message = format!(
-            "`{}` is no length of time; write for example \"250ms\", \"90s\", \"15m\" or \"1h 30m\"",
+            "`{}` is no length of time; write for example \"250ms\", \"90s\", \"15m\" \
+             or \"1h 30m\"",
             text.value()
         );
         syn::Error::new_spanned(text, message)

@@ -178,13 +178,8 @@ fn check_parameters(signature: &Signature, diagnostics: &mut Diagnostics) -> Opt
         }
         starts_with_context |= position == 0 && matches!(role(&input.ty), Role::Context { .. });
     }
-    let message = "the task has no context; make `ctx: &mut Context` its first parameter";
-    let contexts = signature
-        .inputs
-        .iter()
-        .filter(|input| is_context(input))
-        .count();
-    if contexts == 0 {
+    if !signature.inputs.iter().any(is_context) {
+        let message = "the task has no context; make `ctx: &mut Context` its first parameter";
         refuse(&signature.ident, message);
     }
     (fine && starts_with_context).then_some(arguments)

@@ -12,6 +12,7 @@ use crate::{
     payload::PayloadError,
     period::BadPeriod,
     retry::InvalidRetryPolicy,
+    state::TaskState,
 };
 
 /// What a call of the client can end in.
@@ -209,7 +210,7 @@ impl fmt::Display for Interrupt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Parked => "suspended",
-            Self::Cancelled => "cancelled",
+            Self::Cancelled => TaskState::Cancelled.as_str(),
             Self::LeaseLost => "claimed by another worker",
         })
     }

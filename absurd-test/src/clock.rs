@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use absurd_sdk::{Client, WorkerBuilder};
+use absurd_sdk::{Client, TaskState, WorkerBuilder};
 use jiff::Timestamp;
 
 use crate::error::TestError;
@@ -57,9 +57,13 @@ impl Clock {
             let moved = "
                 update public.absurd_clock set now = next.due from (
                     select min(available_at) as due from absurd.r_default
-                    where state in ('pending', 'sleeping') and available_at < 'infinity') next
+                    where state in ($1, $2) and available_at < 'infinity') next
                 where next.due > now";
-            let moved = sqlx::query(moved).execute(self.client.pool()).await?;
+            let moved = sqlx::query(moved)
+                .bind(TaskState::Pending.as_str())
+                .bind(TaskState::Sleeping.as_str())
+                .execute(self.client.pool())
+                .await?;
             if moved.rows_affected() == 0 {
                 return Ok(executed);
             }

@@ -221,7 +221,7 @@ extern "C" int32_t ms_create(const char *path, const MsLayout *layout, MsHandle 
     fill_spectrum(set, columns, *layout);
     fill_field(set, columns, *layout);
     fill_observation(set, columns, *layout);
-    set.flush(false, true);
+    set.flush(false);
     *out = new MsHandle{set};
   });
 }

@@ -111,7 +111,8 @@ const CALLS: &[(&str, &str)] = &[
     ),
     (
         "spawn_tasks",
-        "select absurd.spawn_tasks('default', '[{\"name\": \"a\", \"params\": 1, \"options\": {}}]')",
+        "select absurd.spawn_tasks('default',
+            '[{\"name\": \"a\", \"params\": 1, \"options\": {}}]')",
     ),
     (
         "claim_task",

@@ -126,7 +126,9 @@ statements! {
 
     // Read models.
     /// Tasks, newest first.
-    LIST_TASKS = "list_tasks": "select to_jsonb(row) as row from absurd.list_tasks($1, $2, $3, $4) as row";
+    LIST_TASKS = "list_tasks":
+        "select to_jsonb(row) as row
+           from absurd.list_tasks($1, $2, $3, $4) as row";
     /// One task in full.
     GET_TASK = "get_task": "select to_jsonb(row) as row from absurd.get_task($1, $2) as row";
     /// A task's attempts.
@@ -135,9 +137,13 @@ statements! {
     LIST_CHECKPOINTS = "list_checkpoints":
         "select to_jsonb(row) as row from absurd.list_checkpoints($1, $2, $3, $4) as row";
     /// Who waits for what.
-    LIST_WAITS = "list_waits": "select to_jsonb(row) as row from absurd.list_waits($1, $2, $3) as row";
+    LIST_WAITS = "list_waits":
+        "select to_jsonb(row) as row
+           from absurd.list_waits($1, $2, $3) as row";
     /// Events, newest first.
-    LIST_EVENTS = "list_events": "select to_jsonb(row) as row from absurd.list_events($1, $2, $3, $4, $5) as row";
+    LIST_EVENTS = "list_events":
+        "select to_jsonb(row) as row
+           from absurd.list_events($1, $2, $3, $4, $5) as row";
     /// Tasks by state, and what is due.
     QUEUE_STATS = "queue_stats": "select to_jsonb(row) as row from absurd.queue_stats($1) as row";
     /// The queue that holds a task or run id.

@@ -38,7 +38,10 @@ pub enum GroupError {
     #[error("no subband files were given")]
     Empty,
     /// Some subbands have no file.
-    #[error("group {group} lacks {}; wait for the files or send them again", list(missing))]
+    #[error(
+        "group {group} lacks {}; wait for the files or send them again",
+        list(missing)
+    )]
     MissingSubbands {
         /// The earliest stamp among the files that are there.
         group: GroupId,
@@ -60,7 +63,9 @@ pub enum GroupError {
         paths: Vec<PathBuf>,
     },
     /// The files belong to more than one observation.
-    #[error("the files from {earliest} to {latest} are more than one observation; group them first")]
+    #[error(
+        "the files from {earliest} to {latest} are more than one observation; group them first"
+    )]
     SeveralObservations {
         /// The earliest stamp.
         earliest: GroupId,
@@ -77,7 +82,11 @@ impl GroupError {
 }
 
 fn list(subbands: &[SubbandIndex]) -> String {
-    subbands.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    subbands
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 impl ObservationGroup {
@@ -91,16 +100,26 @@ impl ObservationGroup {
             return Err(GroupError::Empty);
         };
         if seconds_between(id, latest) > STAMP_SPREAD_MAX_SECONDS {
-            return Err(GroupError::SeveralObservations { earliest: id, latest });
+            return Err(GroupError::SeveralObservations {
+                earliest: id,
+                latest,
+            });
         }
-        if let Some(twice) = files.windows(2).find(|pair| pair[0].subband() == pair[1].subband()) {
+        if let Some(twice) = files
+            .windows(2)
+            .find(|pair| pair[0].subband() == pair[1].subband())
+        {
             let subband = twice[0].subband();
             let paths = files
                 .iter()
                 .filter(|file| file.subband() == subband)
                 .map(|file| file.path().to_owned())
                 .collect();
-            return Err(GroupError::Duplicate { group: id, subband, paths });
+            return Err(GroupError::Duplicate {
+                group: id,
+                subband,
+                paths,
+            });
         }
         let missing: Vec<_> = (0_u8..16)
             .map(SubbandIndex)

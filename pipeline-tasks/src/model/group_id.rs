@@ -41,9 +41,8 @@ impl GroupId {
             - days_before_year(1858)
             - 321;
         let time = self.0.time();
-        let seconds =
-            (f64::from(time.hour()) * 60.0 + f64::from(time.minute())) * 60.0
-                + f64::from(time.second());
+        let seconds = (f64::from(time.hour()) * 60.0 + f64::from(time.minute())) * 60.0
+            + f64::from(time.second());
         #[expect(clippy::cast_precision_loss, reason = "a count of days is small")]
         Mjd(days as f64 + seconds / 86_400.0)
     }
@@ -78,7 +77,9 @@ impl FromStr for GroupId {
             Ok(start) if start.subsec_nanosecond() == 0 && start.to_string() == text => {
                 Ok(Self(start))
             }
-            _ => Err(GroupIdError { text: text.to_owned() }),
+            _ => Err(GroupIdError {
+                text: text.to_owned(),
+            }),
         }
     }
 }

@@ -48,7 +48,11 @@ impl SubbandFile {
     pub fn parse(path: impl Into<PathBuf>) -> Result<Self, SubbandNameError> {
         let path = path.into();
         match parse_name(&path) {
-            Ok((stamp, subband)) => Ok(Self { path, stamp, subband }),
+            Ok((stamp, subband)) => Ok(Self {
+                path,
+                stamp,
+                subband,
+            }),
             Err(problem) => Err(SubbandNameError { path, problem }),
         }
     }
@@ -75,10 +79,19 @@ impl SubbandFile {
 }
 
 fn parse_name(path: &Path) -> Result<(GroupId, SubbandIndex), &'static str> {
-    let name = path.file_name().and_then(|name| name.to_str()).ok_or("the name is no text")?;
-    let stem = name.strip_suffix(".hdf5").ok_or("the name does not end in .hdf5")?;
-    let (time, subband) = stem.split_once("_sb").ok_or("_sb is missing from the name")?;
-    let stamp = time.parse().map_err(|_| "the time is not written YYYY-MM-DDTHH:MM:SS")?;
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .ok_or("the name is no text")?;
+    let stem = name
+        .strip_suffix(".hdf5")
+        .ok_or("the name does not end in .hdf5")?;
+    let (time, subband) = stem
+        .split_once("_sb")
+        .ok_or("_sb is missing from the name")?;
+    let stamp = time
+        .parse()
+        .map_err(|_| "the time is not written YYYY-MM-DDTHH:MM:SS")?;
     if subband.len() != 2 || !subband.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err("the subband is not written with two digits");
     }

@@ -107,15 +107,18 @@ pub struct SkyPosition {
 impl SkyPosition {
     /// A position given the way catalogues write it.
     pub fn from_degrees(ra: f64, dec: f64) -> Self {
-        Self { ra: Degrees(ra).to_radians(), dec: Degrees(dec).to_radians() }
+        Self {
+            ra: Degrees(ra).to_radians(),
+            dec: Degrees(dec).to_radians(),
+        }
     }
 
     /// The angle to another position; exact also where it is tiny.
     pub fn separation(self, other: Self) -> Radians {
         let half_ra = (self.ra.0 - other.ra.0) / 2.0;
         let half_dec = (self.dec.0 - other.dec.0) / 2.0;
-        let haversine = half_dec.sin().powi(2)
-            + self.dec.0.cos() * other.dec.0.cos() * half_ra.sin().powi(2);
+        let haversine =
+            half_dec.sin().powi(2) + self.dec.0.cos() * other.dec.0.cos() * half_ra.sin().powi(2);
         Radians(2.0 * haversine.sqrt().min(1.0).asin())
     }
 }

@@ -44,21 +44,23 @@ pub struct SiteError {
 
 impl Site {
     /// A place given by WGS 84 coordinates.
-    pub fn new(
-        latitude: Degrees,
-        longitude: Degrees,
-        altitude: Metres,
-    ) -> Result<Self, SiteError> {
-        let bad = SiteError { latitude, longitude, altitude };
-        let plausible = latitude.0.abs() <= 90.0
-            && longitude.0.abs() <= 360.0
-            && altitude.0.abs() < 100_000.0;
+    pub fn new(latitude: Degrees, longitude: Degrees, altitude: Metres) -> Result<Self, SiteError> {
+        let bad = SiteError {
+            latitude,
+            longitude,
+            altitude,
+        };
+        let plausible =
+            latitude.0.abs() <= 90.0 && longitude.0.abs() <= 360.0 && altitude.0.abs() < 100_000.0;
         if !plausible {
             return Err(bad);
         }
         let (east, north) = (longitude.to_radians(), latitude.to_radians());
         geodetic_to_geocentric(erfa::Ellipsoid::WGS84, east.0, north.0, altitude.0)
-            .map(|position_itrf_m| Self { longitude: east, position_itrf_m })
+            .map(|position_itrf_m| Self {
+                longitude: east,
+                position_itrf_m,
+            })
             .map_err(|_| bad)
     }
 
@@ -85,7 +87,10 @@ impl Site {
     pub fn from_local(&self, latitude: Degrees, local: Vector) -> Vector {
         let (sin, cos) = latitude.to_radians().0.sin_cos();
         let [east, north, up] = local;
-        turn_z([cos * up - sin * north, east, sin * up + cos * north], self.longitude.0)
+        turn_z(
+            [cos * up - sin * north, east, sin * up + cos * north],
+            self.longitude.0,
+        )
     }
 }
 
@@ -108,8 +113,11 @@ impl Sky {
         let sidereal_time_greenwich = gst06(utc.0, 0.0, tt, 0.0, matrix);
         let (_, heliocentric, barycentric) = position_velocity_00(tt, 0.0);
         let sun_distance_au = dot(heliocentric[0], heliocentric[0]).sqrt();
-        let spin = cross([0.0, 0.0, EARTH_ROTATION_RADIANS_PER_SECOND], site.position_itrf_m)
-            .map(|component| component / SPEED_OF_LIGHT);
+        let spin = cross(
+            [0.0, 0.0, EARTH_ROTATION_RADIANS_PER_SECOND],
+            site.position_itrf_m,
+        )
+        .map(|component| component / SPEED_OF_LIGHT);
         let spin = mat_mul_pvec(transposed(matrix), turn_z(spin, sidereal_time_greenwich));
         let orbit = barycentric[1].map(|component| component * LIGHT_TIME_AU_DAYS);
         Self {
@@ -156,7 +164,10 @@ impl Sky {
             position = unit(add(position, miss, 1.0));
         }
         let (ra, dec) = cartesian_to_spherical(position);
-        SkyPosition { ra: Radians(ra).wrapped(), dec: Radians(dec) }
+        SkyPosition {
+            ra: Radians(ra).wrapped(),
+            dec: Radians(dec),
+        }
     }
 
     fn earth_fixed(&self, icrs: Vector) -> Vector {
@@ -170,7 +181,11 @@ impl Sky {
         let velocity = self.velocity_c;
         let shrink = (1.0 - dot(velocity, velocity)).sqrt();
         let along = dot(deflected, velocity);
-        let moved = add(deflected.map(|x| x * shrink), velocity, 1.0 + along / (1.0 + shrink));
+        let moved = add(
+            deflected.map(|x| x * shrink),
+            velocity,
+            1.0 + along / (1.0 + shrink),
+        );
         let potential = SCHWARZSCHILD_RADIUS_SUN_AU / self.sun_distance_au;
         unit(add(moved, add(velocity, deflected, -along), potential))
     }

@@ -16,11 +16,19 @@ pub fn dot(a: Vector, b: Vector) -> f64 {
 }
 
 pub(crate) fn cross(a: Vector, b: Vector) -> Vector {
-    [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
+    [
+        a[1] * b[2] - a[2] * b[1],
+        a[2] * b[0] - a[0] * b[2],
+        a[0] * b[1] - a[1] * b[0],
+    ]
 }
 
 pub(crate) fn add(a: Vector, b: Vector, scale: f64) -> Vector {
-    [a[0] + scale * b[0], a[1] + scale * b[1], a[2] + scale * b[2]]
+    [
+        a[0] + scale * b[0],
+        a[1] + scale * b[1],
+        a[2] + scale * b[2],
+    ]
 }
 
 pub(crate) fn unit(a: Vector) -> Vector {
@@ -55,12 +63,20 @@ impl Frame {
     pub fn towards(centre: Vector, north: Vector) -> Self {
         let w = unit(centre);
         let v = unit(add(north, w, -dot(north, w)));
-        Self { u: cross(v, w), v, w }
+        Self {
+            u: cross(v, w),
+            v,
+            w,
+        }
     }
 
     /// The u, v and w of an Earth-fixed baseline.
     pub fn uvw(&self, baseline: Vector) -> Vector {
-        [dot(self.u, baseline), dot(self.v, baseline), dot(self.w, baseline)]
+        [
+            dot(self.u, baseline),
+            dot(self.v, baseline),
+            dot(self.w, baseline),
+        ]
     }
 }
 

@@ -7,7 +7,7 @@ mod geometry;
 mod projection;
 mod source_finding;
 
-pub use astrometry::{Sky, Site, SiteError};
+pub use astrometry::{Site, SiteError, Sky};
 pub use beam::{airy_power, field_of_view};
 pub use geometry::{Frame, SPEED_OF_LIGHT, Vector, dot, fringe};
 pub use projection::SinProjection;

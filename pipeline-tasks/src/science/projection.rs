@@ -43,7 +43,10 @@ impl SinProjection {
         let (sin_dec0, cos_dec0) = self.centre.dec.0.sin_cos();
         let dec = (m * cos_dec0 + n * sin_dec0).clamp(-1.0, 1.0).asin();
         let ra = self.centre.ra.0 + l.atan2(n * cos_dec0 - m * sin_dec0);
-        Some(SkyPosition { ra: Radians(ra).wrapped(), dec: Radians(dec) })
+        Some(SkyPosition {
+            ra: Radians(ra).wrapped(),
+            dec: Radians(dec),
+        })
     }
 }
 
@@ -65,7 +68,9 @@ mod tests {
             let (x2, y2) = plane.to_pixel(sky).unwrap();
             assert!((x - x2).abs() < 1e-6 && (y - y2).abs() < 1e-6);
         }
-        let east = plane.to_pixel(SkyPosition::from_degrees(0.2, 55.4)).unwrap();
+        let east = plane
+            .to_pixel(SkyPosition::from_degrees(0.2, 55.4))
+            .unwrap();
         assert!(east.0 < 500.0, "east is to the left");
     }
 }

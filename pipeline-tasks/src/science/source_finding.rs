@@ -25,8 +25,12 @@ pub struct Peak {
 impl Plane {
     /// The value of a pixel; not a number outside.
     pub fn at(&self, x: usize, y: usize) -> f32 {
-        if x < self.width { self.values.get(y * self.width + x).copied() } else { None }
-            .unwrap_or(f32::NAN)
+        if x < self.width {
+            self.values.get(y * self.width + x).copied()
+        } else {
+            None
+        }
+        .unwrap_or(f32::NAN)
     }
 
     /// The highest pixel of all, not interpolated.
@@ -50,7 +54,11 @@ impl Plane {
         let value = f64::from(self.at(x, y));
         #[expect(clippy::cast_precision_loss, reason = "a pixel coordinate is small")]
         let (centre_x, centre_y) = (x as f64, y as f64);
-        let plain = Peak { x: centre_x, y: centre_y, value };
+        let plain = Peak {
+            x: centre_x,
+            y: centre_y,
+            value,
+        };
         if x == 0 || y == 0 || x + 1 >= self.width || y + 1 >= self.height {
             return plain;
         }
@@ -69,21 +77,28 @@ impl Plane {
         let shift_x = (curve_xy * slope_y - curve_y * slope_x) / determinant;
         let shift_y = (curve_xy * slope_x - curve_x * slope_y) / determinant;
         let height = value * ((slope_x * shift_x + slope_y * shift_y) / 2.0).exp();
-        let sound = determinant > 0.0
-            && shift_x.abs() <= 1.0
-            && shift_y.abs() <= 1.0
-            && height.is_finite();
+        let sound =
+            determinant > 0.0 && shift_x.abs() <= 1.0 && shift_y.abs() <= 1.0 && height.is_finite();
         if !sound {
             return plain;
         }
-        Peak { x: centre_x + shift_x, y: centre_y + shift_y, value: height }
+        Peak {
+            x: centre_x + shift_x,
+            y: centre_y + shift_y,
+            value: height,
+        }
     }
 }
 
 /// The standard deviation of the noise from the median absolute deviation, which
 /// sources on the image hardly move. None if every pixel is blank.
 pub fn noise(plane: &Plane) -> Option<f64> {
-    let mut values: Vec<f32> = plane.values.iter().copied().filter(|v| v.is_finite()).collect();
+    let mut values: Vec<f32> = plane
+        .values
+        .iter()
+        .copied()
+        .filter(|v| v.is_finite())
+        .collect();
     let middle = median(&mut values)?;
     for value in &mut values {
         *value = (*value - middle).abs();
@@ -101,7 +116,10 @@ fn median(values: &mut [f32]) -> Option<f32> {
 
 /// The peak of each island of pixels above `threshold`, highest first.
 pub fn find_peaks(plane: &Plane, threshold: f64) -> Vec<Peak> {
-    #[expect(clippy::cast_possible_truncation, reason = "pixels are single precision")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "pixels are single precision"
+    )]
     let threshold = threshold as f32;
     let mut seen = vec![false; plane.values.len()];
     let mut peaks = Vec::new();
@@ -153,7 +171,10 @@ pub fn peak_near(plane: &Plane, x: f64, y: f64, radius: f64) -> Option<Peak> {
             clippy::cast_sign_loss,
             reason = "a negative start becomes zero, which is meant"
         )]
-        let (from, to) = ((centre - radius).ceil() as usize, (centre + radius + 1.0) as usize);
+        let (from, to) = (
+            (centre - radius).ceil() as usize,
+            (centre + radius + 1.0) as usize,
+        );
         from..to.min(limit)
     };
     let (top_x, top_y) = plane.highest(range(x, plane.width), range(y, plane.height))?;
@@ -170,8 +191,14 @@ mod tests {
             let (dx, dy) = (f64::from(x) - x0, f64::from(y) - y0);
             (2.0 * (-(dx * dx + 0.5 * dx * dy + dy * dy) / 8.0).exp()) as f32
         };
-        let values = (0..height).flat_map(|y| (0..width).map(move |x| value(x, y))).collect();
-        Plane { width: 40, height: 30, values }
+        let values = (0..height)
+            .flat_map(|y| (0..width).map(move |x| value(x, y)))
+            .collect();
+        Plane {
+            width: 40,
+            height: 30,
+            values,
+        }
     }
 
     #[test]
@@ -188,6 +215,13 @@ mod tests {
         plane.values[45] = f32::NAN;
         assert_eq!(find_peaks(&plane, 0.5).len(), 1);
         assert!(peak_near(&plane, -20.0, -20.0, 3.0).is_none());
-        assert!(noise(&Plane { width: 1, height: 1, values: vec![f32::NAN] }).is_none());
+        assert!(
+            noise(&Plane {
+                width: 1,
+                height: 1,
+                values: vec![f32::NAN]
+            })
+            .is_none()
+        );
     }
 }
