@@ -1,6 +1,7 @@
 // Writing: new rows, new columns, and values into rows that exist.
 #include <cmath>
 
+#include <casacore/casa/Arrays/Matrix.h>
 #include <casacore/casa/Arrays/Vector.h>
 #include <casacore/tables/DataMan/TiledColumnStMan.h>
 #include <casacore/tables/DataMan/TiledShapeStMan.h>

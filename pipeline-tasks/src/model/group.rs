@@ -25,8 +25,9 @@ pub struct ObservationGroup {
 }
 
 /// What a stored group looks like before it has been checked again.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct GroupFiles {
+    /// The files, in any order.
     files: Vec<SubbandFile>,
 }
 

@@ -35,7 +35,10 @@ pub struct SubbandFile {
 
 /// A file whose name is not that of a subband.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{}: {problem}; a subband file is called like 2026-01-26T08:05:18_sb07.hdf5", path.display())]
+#[error(
+    "{}: {problem}; a subband file is called like 2026-01-26T08:05:18_sb07.hdf5",
+    path.display()
+)]
 pub struct SubbandNameError {
     /// The file in question.
     pub path: PathBuf,

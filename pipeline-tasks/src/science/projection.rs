@@ -32,6 +32,10 @@ impl SinProjection {
     }
 
     /// The position of a pixel; none beyond the horizon of the projection.
+    #[expect(
+        clippy::many_single_char_names,
+        reason = "x, y and the direction cosines l, m, n are the field's names"
+    )]
     pub fn to_sky(&self, x: f64, y: f64) -> Option<SkyPosition> {
         let l = (x - self.centre_pixel.0) * self.step.0.0;
         let m = (y - self.centre_pixel.1) * self.step.1.0;

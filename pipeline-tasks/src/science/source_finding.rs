@@ -72,11 +72,11 @@ impl Plane {
         let slope_y = (z[2][1] - z[0][1]) / 2.0;
         let curve_x = z[1][2] - 2.0 * z[1][1] + z[1][0];
         let curve_y = z[2][1] - 2.0 * z[1][1] + z[0][1];
-        let curve_xy = (z[2][2] - z[2][0] - z[0][2] + z[0][0]) / 4.0;
-        let determinant = curve_x * curve_y - curve_xy * curve_xy;
-        let shift_x = (curve_xy * slope_y - curve_y * slope_x) / determinant;
-        let shift_y = (curve_xy * slope_x - curve_x * slope_y) / determinant;
-        let height = value * ((slope_x * shift_x + slope_y * shift_y) / 2.0).exp();
+        let twist = (z[2][2] - z[2][0] - z[0][2] + z[0][0]) / 4.0;
+        let determinant = curve_x * curve_y - twist * twist;
+        let shift_x = (twist * slope_y - curve_y * slope_x) / determinant;
+        let shift_y = (twist * slope_x - curve_x * slope_y) / determinant;
+        let height = value * f64::midpoint(slope_x * shift_x, slope_y * shift_y).exp();
         let sound =
             determinant > 0.0 && shift_x.abs() <= 1.0 && shift_y.abs() <= 1.0 && height.is_finite();
         if !sound {
@@ -185,6 +185,10 @@ pub fn peak_near(plane: &Plane, x: f64, y: f64, radius: f64) -> Option<Peak> {
 mod tests {
     use super::*;
 
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "pixels are single precision"
+    )]
     fn gaussian(x0: f64, y0: f64) -> Plane {
         let (width, height) = (40_u32, 30_u32);
         let value = |x: u32, y: u32| {
