@@ -47,7 +47,8 @@ impl From<String> for Period {
 
 /// Whole seconds, rounded up: a wait never ends before its time.
 pub(crate) fn ceil_seconds(duration: Duration) -> i32 {
-    let whole = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    let fraction = u64::from(duration.subsec_nanos() > 0);
+    let whole = duration.as_secs().saturating_add(fraction);
     i32::try_from(whole).unwrap_or(i32::MAX)
 }
 

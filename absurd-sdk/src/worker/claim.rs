@@ -58,9 +58,10 @@ impl ClaimLoop {
             tokio::select! {
                 _ = stopping.changed() => {}
                 Some(ended) = self.running.join_next() => {
-                    self.forget(ended);
                     // A freed slot may find more of a full claim; an empty queue stays empty.
                     hungry |= self.was_full();
+                    self.forget(ended);
+                    self.forget_all_ended();
                 }
                 () = wakeup.wait(), if !hungry => hungry = true,
                 _ = renewals.tick() => self.renew().await,
@@ -85,7 +86,10 @@ impl ClaimLoop {
                 return Ok(self.executed);
             }
             tokio::select! {
-                Some(ended) = self.running.join_next() => self.forget(ended),
+                Some(ended) = self.running.join_next() => {
+                    self.forget(ended);
+                    self.forget_all_ended();
+                }
                 _ = renewals.tick() => self.renew().await,
             }
         }
@@ -147,6 +151,13 @@ impl ClaimLoop {
             Ok(run_id) => drop(self.leases.remove(&run_id)),
             // Panics of task functions are caught inside; this would be one of ours.
             Err(error) => tracing::error!(%error, "an execution ended abnormally"),
+        }
+    }
+
+    /// One batch of writes ends many runs: all their slots are filled by one claim.
+    fn forget_all_ended(&mut self) {
+        while let Some(ended) = self.running.try_join_next() {
+            self.forget(ended);
         }
     }
 
