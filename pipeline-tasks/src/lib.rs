@@ -1,4 +1,14 @@
 //! The DSA-110 continuum imaging pipeline as durable tasks.
+//!
+//! From the bottom up: `model` (what things are), `science` (arithmetic), `io` (files), `tools`
+//! (programs of the field), `tasks` (durable workflows), `worker` (the program that hosts them).
 
+pub mod config;
 pub mod model;
 pub mod science;
+
+pub mod io;
+pub mod tools;
+
+pub mod tasks;
+pub mod worker;

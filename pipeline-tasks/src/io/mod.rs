@@ -1,0 +1,13 @@
+//! Files: UVH5 in, Measurement Sets and FITS images out, and simulated observations.
+
+mod convert;
+mod fits;
+mod part;
+mod simulate;
+mod uvh5;
+
+pub use convert::{ConvertError, Converted, convert};
+pub use fits::{FitsError, FitsImage};
+pub(crate) use part::PartName;
+pub use simulate::{PointSource, Simulation, SimulationError};
+pub use uvh5::{Antenna, Header, Integration, Uvh5, Uvh5Error};

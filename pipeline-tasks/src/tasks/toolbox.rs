@@ -1,0 +1,37 @@
+//! What the tasks of a worker share: folders, threads, limits.
+
+use std::{path::PathBuf, time::Duration};
+
+use crate::{config::Config, model::GroupId};
+
+/// A worker's means.
+#[derive(Debug, Clone)]
+pub struct Toolbox {
+    output: PathBuf,
+    /// Threads that a program of the field may use.
+    pub threads: usize,
+    /// How long it may run.
+    pub limit: Duration,
+}
+
+impl Toolbox {
+    /// The means that a configuration gives: the machine's cores shared by its tasks.
+    pub fn of(config: &Config) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            output: config.output.clone(),
+            threads: (cores / config.concurrency).max(1),
+            limit: config.task_timeout,
+        }
+    }
+
+    /// Where a group's half-products lie.
+    pub fn work(&self, group: GroupId) -> PathBuf {
+        self.output.join("work").join(group.to_string())
+    }
+
+    /// Where products lie.
+    pub fn products(&self) -> PathBuf {
+        self.output.join("images")
+    }
+}

@@ -1,0 +1,41 @@
+//! `pipeline-worker worker`: hosts the pipeline's tasks until it is told to stop.
+
+use absurd_sdk::{Client, Worker};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::WorkerError;
+use crate::{
+    config::Config,
+    tasks::{Toolbox, process_group},
+};
+
+/// A client as the configuration wants it.
+pub async fn connect(config: &Config) -> Result<Client, WorkerError> {
+    let mut builder = Client::builder()
+        .queue(&config.queue)
+        .default_max_attempts(config.max_attempts);
+    if let Some(url) = &config.database_url {
+        builder = builder.url(url);
+    }
+    Ok(builder.connect().await?)
+}
+
+/// Works until SIGTERM or Ctrl-C, then hands running work back.
+pub async fn run(config: &Config, lease: &str) -> Result<(), WorkerError> {
+    let client = connect(config).await?;
+    let worker = Worker::builder(&client)
+        .task(process_group)
+        .state(Toolbox::of(config))
+        .concurrency(config.concurrency)
+        .poll_interval(config.poll_interval)
+        .lease(lease);
+    let mut terminate = signal(SignalKind::terminate()).map_err(WorkerError::file("SIGTERM"))?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    };
+    Box::pin(worker.run_until(stop)).await?;
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! The parts of the program `pipeline-worker`.
+
+pub mod demo;
+pub mod host;
+pub mod simulate;
+
+use std::{io, path::PathBuf};
+
+use thiserror::Error;
+
+use crate::{config::ConfigError, io::SimulationError};
+
+/// Why the program ends with an error.
+#[derive(Debug, Error)]
+pub enum WorkerError {
+    /// A setting can't be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The engine refuses.
+    #[error(transparent)]
+    Absurd(#[from] absurd_sdk::Error),
+    /// The simulation failed.
+    #[error(transparent)]
+    Simulation(#[from] SimulationError),
+    /// The private database failed.
+    #[error(transparent)]
+    Database(#[from] absurd_test::TestError),
+    /// A file or folder can't be used.
+    #[error("can't use {}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The demonstration did not show what it promises.
+    #[error("the demonstration failed: {0}")]
+    Demo(String),
+}
+
+impl WorkerError {
+    /// For `map_err` on what is done to a path.
+    pub(crate) fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { path, source }
+    }
+}
