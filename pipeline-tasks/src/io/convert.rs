@@ -141,8 +141,12 @@ impl Band {
         channels.sort_by(|a, b| a.0.0.total_cmp(&b.0.0));
         let site = Site::new(header.latitude, header.longitude, header.altitude)?;
         let middle = middle(&header.times);
-        let centre = Sky::at(middle, &site).meridian_position(header.declination);
-        let meridian = site.meridian_frame(header.declination);
+        let declination = header.declination.ok_or_else(|| ConvertError::Mismatch {
+            path: subbands[0].path().to_owned(),
+            problem: "it doesn't say at which declination its fringes are stopped",
+        })?;
+        let centre = Sky::at(middle, &site).meridian_position(declination);
+        let meridian = site.meridian_frame(declination);
         let rows = header.baselines.iter().enumerate();
         let band = Self {
             site,

@@ -4,10 +4,12 @@ mod convert;
 mod fits;
 mod part;
 mod simulate;
+mod simulated_sky;
 mod uvh5;
 
 pub use convert::{ConvertError, Converted, convert};
 pub use fits::{FitsError, FitsImage};
 pub(crate) use part::PartName;
-pub use simulate::{PointSource, Simulation, SimulationError};
+pub use simulate::{Simulation, SimulationError};
+pub use simulated_sky::PointSource;
 pub use uvh5::{Antenna, Header, Integration, Uvh5, Uvh5Error};

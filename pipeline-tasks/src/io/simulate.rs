@@ -3,7 +3,6 @@
 //! is where its own direction puts it.
 
 use std::{
-    f64::consts::TAU,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -11,10 +10,11 @@ use std::{
 use hdf5_metno::{File, types::FixedAscii};
 use ndarray::{Array2, Array4};
 use num_complex::{Complex32, Complex64};
-use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use rand::{SeedableRng as _, rngs::StdRng};
 use rand_distr::{Distribution as _, StandardNormal};
 use thiserror::Error;
 
+use super::simulated_sky::{PointSource, count, sources, stations};
 use crate::{
     model::{
         Degrees, GroupId, Hertz, Jansky, JulianDate, Metres, SUBBANDS_PER_GROUP, Seconds,
@@ -58,15 +58,6 @@ pub enum SimulationError {
     /// A text does not fit into its field.
     #[error("a text does not fit into its HDF5 field: {0}")]
     Text(String),
-}
-
-/// A source that is a point to the array.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub struct PointSource {
-    /// Where.
-    pub position: SkyPosition,
-    /// How bright, before the beam.
-    pub flux: Jansky,
 }
 
 /// What to simulate.
@@ -421,53 +412,6 @@ impl From<hdf5_metno::Error> for HeaderError {
 
 fn ascii(text: &str) -> Result<FixedAscii<64>, HeaderError> {
     FixedAscii::from_ascii(text).map_err(|error| HeaderError::Text(error.to_string()))
-}
-
-/// A bright source near the centre and fainter ones around it, none near another.
-fn sources(count: usize, centre: SkyPosition, random: &mut StdRng) -> Vec<PointSource> {
-    const RADIUS_DEGREES: f64 = 0.6;
-    let (ra, dec) = (centre.ra.to_degrees().0, centre.dec.to_degrees().0);
-    let mut sources = vec![PointSource {
-        position: SkyPosition::from_degrees(ra + 0.05, dec - 0.03),
-        flux: Jansky(5.0),
-    }];
-    while sources.len() <= count {
-        let distance = RADIUS_DEGREES * random.random::<f64>().sqrt();
-        let angle = TAU * random.random::<f64>();
-        let position = SkyPosition::from_degrees(
-            ra + distance * angle.cos() / centre.dec.0.cos(),
-            dec + distance * angle.sin(),
-        );
-        let apart = |other: &PointSource| other.position.separation(position).to_degrees().0 > 0.1;
-        if sources.iter().all(apart) {
-            let flux = Jansky(0.5 + 1.5 * random.random::<f64>());
-            sources.push(PointSource { position, flux });
-        }
-    }
-    sources
-}
-
-/// Antennas on an arm to the east and one to the north, closer at the crossing, up to 1.5 km
-/// away: east, north and up in metres.
-fn stations(antennas: usize) -> impl Iterator<Item = Vector> {
-    (0..antennas).map(move |index| {
-        let along = count(index / 2 + 1) / count(antennas.div_ceil(2));
-        let distance = 1_500.0 * along.powf(1.5);
-        let sideways = 3.0 * count(index);
-        if index % 2 == 0 {
-            [distance, sideways, 0.0]
-        } else {
-            [sideways, distance, 0.0]
-        }
-    })
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counts of channels and antennas are small"
-)]
-fn count(number: usize) -> f64 {
-    number as f64
 }
 
 #[expect(

@@ -17,7 +17,10 @@ use crate::model::{Degrees, Hertz, JulianDate, Metres, Radians, Seconds};
 #[derive(Debug, Error)]
 pub enum Uvh5Error {
     /// There is nothing in it.
-    #[error("{}: the file is empty; the correlator did not write it, or a copy failed", .0.display())]
+    #[error(
+        "{}: the file is empty; the correlator did not write it, or a copy failed",
+        .0.display()
+    )]
     Empty(PathBuf),
     /// It is no HDF5 file, or ends before its time.
     #[error("{}: no readable HDF5 file (truncated?); copy it again", path.display())]
@@ -85,8 +88,9 @@ pub struct Header {
     pub channel_width: Hertz,
     /// AIPS codes of the polarizations: -5 is XX, -6 is YY.
     pub polarizations: Vec<i64>,
-    /// Apparent declination at which the array looks, at hour angle zero.
-    pub declination: Radians,
+    /// Apparent declination of the meridian at which fringes are stopped; some telescopes
+    /// don't say one.
+    pub declination: Option<Radians>,
     /// u, v, w of each baseline at the first time, metres.
     pub uvw_m: Vec<[f64; 3]>,
 }
@@ -208,10 +212,9 @@ impl Parts<'_> {
         let baselines = usize::try_from(declared).unwrap_or(0);
         self.check_order(&times, (&first, &second), &lengths, baselines)?;
         let frequencies: Vec<f64> = self.numbers("Header/freq_array")?;
-        let declination = match self.number("Header/extra_keywords/phase_center_dec") {
-            Ok(declination) => declination,
-            Err(_) => self.number("Header/phase_center_app_dec")?,
-        };
+        let declination = self
+            .number("Header/extra_keywords/phase_center_dec")
+            .or_else(|_| self.number("Header/phase_center_app_dec"));
         Ok(Header {
             telescope: self.text("Header/telescope_name")?,
             latitude: Degrees(self.number("Header/latitude")?),
@@ -228,7 +231,7 @@ impl Parts<'_> {
             frequencies: frequencies.into_iter().map(Hertz).collect(),
             channel_width: Hertz(self.number::<f64>("Header/channel_width")?.abs()),
             polarizations: self.numbers("Header/polarization_array")?,
-            declination: Radians(declination),
+            declination: declination.ok().map(Radians),
             uvw_m: triples(&uvw).take(baselines).collect(),
         })
     }

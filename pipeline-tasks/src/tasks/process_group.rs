@@ -17,8 +17,11 @@ use crate::{
     tools::image,
 };
 
-/// A source is what stands this many times above the noise of the image.
+/// A source stands this many times above the noise of the image,
 const SOURCE_SNR_MIN: f64 = 7.0;
+/// and is no weaker than this share of the brightest one: below it, what gain errors of some per
+/// cent make of that one looks the same.
+const SOURCE_SHARE_MIN: f64 = 0.02;
 
 /// The files of one observation.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -127,7 +130,10 @@ fn register(group: GroupId, fits: &Path, products: &Path) -> TaskResult<Product>
         path: fits.to_owned(),
         problem: "every pixel is blank".to_owned(),
     })?;
-    let peaks = find_peaks(&measured.plane, SOURCE_SNR_MIN * rms);
+    let brightest = measured.plane.maximum();
+    let brightest = brightest.map_or(0.0, |(x, y)| f64::from(measured.plane.at(x, y)));
+    let threshold = (SOURCE_SNR_MIN * rms).max(SOURCE_SHARE_MIN * brightest);
+    let peaks = find_peaks(&measured.plane, threshold);
     let sources = peaks.iter().filter_map(|peak| {
         let position = measured.projection.to_sky(peak.x, peak.y)?;
         Some(Source {

@@ -1,0 +1,66 @@
+//! What a simulated array looks at, and where its antennas stand.
+
+use std::f64::consts::TAU;
+
+use rand::{Rng as _, rngs::StdRng};
+
+use crate::{
+    model::{Jansky, SkyPosition},
+    science::Vector,
+};
+
+/// A source that is a point to the array.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct PointSource {
+    /// Where.
+    pub position: SkyPosition,
+    /// How bright, before the beam.
+    pub flux: Jansky,
+}
+
+/// A bright source near the centre and fainter ones around it, none near another.
+pub(super) fn sources(count: usize, centre: SkyPosition, random: &mut StdRng) -> Vec<PointSource> {
+    const RADIUS_DEGREES: f64 = 0.6;
+    let (ra, dec) = (centre.ra.to_degrees().0, centre.dec.to_degrees().0);
+    let mut sources = vec![PointSource {
+        position: SkyPosition::from_degrees(ra + 0.05, dec - 0.03),
+        flux: Jansky(5.0),
+    }];
+    while sources.len() <= count {
+        let distance = RADIUS_DEGREES * random.random::<f64>().sqrt();
+        let angle = TAU * random.random::<f64>();
+        let position = SkyPosition::from_degrees(
+            ra + distance * angle.cos() / centre.dec.0.cos(),
+            dec + distance * angle.sin(),
+        );
+        let apart = |other: &PointSource| other.position.separation(position).to_degrees().0 > 0.1;
+        if sources.iter().all(apart) {
+            let flux = Jansky(0.5 + 1.5 * random.random::<f64>());
+            sources.push(PointSource { position, flux });
+        }
+    }
+    sources
+}
+
+/// Antennas on an arm to the east and one to the north, closer at the crossing, up to 1.5 km
+/// away: east, north and up in metres.
+pub(super) fn stations(antennas: usize) -> impl Iterator<Item = Vector> {
+    (0..antennas).map(move |index| {
+        let along = count(index / 2 + 1) / count(antennas.div_ceil(2));
+        let distance = 1_500.0 * along.powf(1.5);
+        let sideways = 3.0 * count(index);
+        if index % 2 == 0 {
+            [distance, sideways, 0.0]
+        } else {
+            [sideways, distance, 0.0]
+        }
+    })
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts of channels and antennas are small"
+)]
+pub(super) fn count(number: usize) -> f64 {
+    number as f64
+}

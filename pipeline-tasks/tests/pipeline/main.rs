@@ -1,0 +1,23 @@
+//! The pipeline on simulated and on foreign data.
+
+mod conversion;
+mod demo;
+mod reader;
+mod workflow;
+
+use std::path::PathBuf;
+
+type TestResult<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+/// Data that our code did not write, beside the workspace; `None`, and said so, where it is
+/// absent.
+fn shared_data(name: &str) -> Option<PathBuf> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../shared/data")
+        .join(name);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    println!("skipped: {} is not there", folder.display());
+    None
+}
