@@ -6,6 +6,7 @@ mod catalogue;
 mod client;
 mod crash;
 mod examples;
+mod interop;
 mod lifecycle;
 mod locks;
 mod outage;
