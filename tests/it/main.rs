@@ -1,5 +1,6 @@
 //! Integration tests: the whole system against a real PostgreSQL.
 
+mod absurdctl;
 mod adoption;
 mod bad_input;
 mod catalogue;
