@@ -36,6 +36,8 @@ const PYTHON_PINS: &[&str] = &[
     "absurdctl==0.5.1",
     "psycopg[binary]==3.3.9",
 ];
+/// An older release, whose schema the adoption tests take over.
+const PYTHON_PINS_04: &[&str] = &["absurdctl==0.4.0"];
 const NODE_PINS: &[&str] = &["absurd-sdk@0.5.0", "pg@8.23.1"];
 
 const NEXTEST: &str = "0.9.143";
@@ -66,12 +68,14 @@ pub(crate) fn for_tests() -> Result<Tools> {
     let path = search_path(&tools.join("cargo/bin"))?;
     cargo_tool("nextest", "cargo-nextest", NEXTEST, &tools, &path)?;
     cargo_tool("deny", "cargo-deny", DENY, &tools, &path)?;
-    let venv = python_clients(&tools)?;
+    let venv = python_clients(&tools.join("venv"), PYTHON_PINS)?;
+    let venv_04 = python_clients(&tools.join("venv-04"), PYTHON_PINS_04)?;
     let node = node_clients(&tools)?;
     Ok(Tools {
         variables: vec![
             ("PATH", path),
             ("ABSURD_INTEROP_VENV", venv.into()),
+            ("ABSURD_INTEROP_VENV_04", venv_04.into()),
             ("ABSURD_INTEROP_NODE", node.into()),
         ],
     })
@@ -171,17 +175,14 @@ fn cargo_tool(name: &str, krate: &str, version: &str, tools: &Path, path: &OsStr
     fs::remove_dir_all(&target).map_err(|error| format!("{}: {error}", target.display()))
 }
 
-fn python_clients(tools: &Path) -> Result<PathBuf> {
-    let venv = tools.join("venv");
-    pinned(&venv, PYTHON_PINS, || {
-        run(command("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(&venv))?;
+fn python_clients(venv: &Path, pins: &[&str]) -> Result<PathBuf> {
+    pinned(venv, pins, || {
+        run(command("python3").args(["-m", "venv", "--clear"]).arg(venv))?;
         run(command(venv.join("bin/pip"))
             .args(["install", "--quiet", "--disable-pip-version-check"])
-            .args(PYTHON_PINS))
+            .args(pins))
     })?;
-    Ok(venv)
+    Ok(venv.to_owned())
 }
 
 fn node_clients(tools: &Path) -> Result<PathBuf> {
