@@ -174,7 +174,13 @@ async fn tasks_and_events() -> TestResult {
     let result: String = client.result_of(task).await?;
     assert_eq!(result, "AdaAda");
 
-    let failed = value(&failing, "Task ID:")?;
+    steer(&ctl, value(&failing, "Task ID:")?).await?;
+    look(&ctl, &fine, &failing)
+}
+
+/// Retries and cancels a failed task, and emits an event.
+async fn steer(ctl: &Absurdctl<'_>, failed: &str) -> TestResult {
+    let client = ctl.database.client();
     let retried = ctl.run(&["retry-task", failed, "--max-attempts", "2"])?;
     assert_eq!(value(&retried, "Task ID:")?, failed);
     ctl.run(&["cancel-task", failed])?;
@@ -188,6 +194,12 @@ async fn tasks_and_events() -> TestResult {
     let events = client.list_events(&EventFilter::default(), None, 5).await?;
     assert_eq!(events[0].payload["open"], true);
 
+    Ok(())
+}
+
+/// What the lists and dumps show of a task that completed and of one that failed.
+fn look(ctl: &Absurdctl<'_>, fine: &str, failing: &str) -> TestResult {
+    let task = value(fine, "Task ID:")?;
     let list = ctl.run(&[
         "list-tasks",
         "-q",
@@ -201,7 +213,7 @@ async fn tasks_and_events() -> TestResult {
         list.contains(&format!("task_id={task}")) && list.contains("Total: 1"),
         "{list}"
     );
-    let dump = ctl.run(&["dump-task", "--task-id", value(&fine, "Task ID:")?])?;
+    let dump = ctl.run(&["dump-task", "--task-id", task])?;
     for part in [
         "BASIC INFORMATION",
         "PARAMETERS",
@@ -211,7 +223,7 @@ async fn tasks_and_events() -> TestResult {
     ] {
         assert!(dump.contains(part), "{dump}");
     }
-    let dump = ctl.run(&["dump-task", "--run-id", value(&failing, "Run ID:")?])?;
+    let dump = ctl.run(&["dump-task", "--run-id", value(failing, "Run ID:")?])?;
     assert!(dump.contains("nothing to do"), "{dump}");
     Ok(())
 }
