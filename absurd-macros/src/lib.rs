@@ -12,6 +12,9 @@ mod input;
 mod retry;
 mod value;
 
+#[cfg(test)]
+mod tests;
+
 /// Makes an async function a durable task. Documented where users meet it: `absurd_sdk::task`.
 #[proc_macro_attribute]
 pub fn task(

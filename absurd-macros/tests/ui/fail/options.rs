@@ -1,0 +1,40 @@
+//! Options that don't exist or can't be meant: each error on its token, with what is accepted.
+
+use absurd_sdk::prelude::*;
+
+#[task(nam = "process-group")]
+async fn misspelt(_ctx: &mut Context) -> TaskResult<()> {
+    Ok(())
+}
+
+#[task(retry = exponentiel("2s"))]
+async fn no_policy(_ctx: &mut Context) -> TaskResult<()> {
+    Ok(())
+}
+
+#[task(retry = exponential("2s", facto = 2))]
+async fn no_argument(_ctx: &mut Context) -> TaskResult<()> {
+    Ok(())
+}
+
+#[task(retry = fixed("25h"))]
+async fn too_long(_ctx: &mut Context) -> TaskResult<()> {
+    Ok(())
+}
+
+#[task(max_attempts = 0)]
+async fn no_attempts(_ctx: &mut Context) -> TaskResult<()> {
+    Ok(())
+}
+
+#[task(max_duration = "soon")]
+async fn no_time(_ctx: &mut Context) -> TaskResult<()> {
+    Ok(())
+}
+
+#[task(name = "a", name = "b")]
+async fn twice(_ctx: &mut Context) -> TaskResult<()> {
+    Ok(())
+}
+
+fn main() {}
