@@ -67,6 +67,8 @@ async fn a_missing_schema_and_a_missing_queue_say_how_to_make_them() -> TestResu
         message(client.spawn(number, 1).await),
         message(client.emit_event("e", &()).await),
         message(client.spawn_many(number, [1]).await),
+        message(quick_worker(&client).task(number).run_until_idle().await),
+        message(quick_worker(&client).task(number).run_batch().await),
         message(
             client
                 .create_queue_with(&QueueOptions::default())

@@ -69,6 +69,18 @@ async fn thousands_are_spawned_in_one_trip() -> TestResult {
 }
 
 #[tokio::test]
+async fn a_batch_is_one_claim() -> TestResult {
+    let database = Database::start().await?;
+    let client = database.client();
+    client.spawn_many(echo, 0..5).await?;
+    let batch = || quick_worker(client).task(echo).batch_size(3);
+    assert_eq!(batch().run_batch().await?, 3);
+    assert_eq!(batch().run_batch().await?, 2);
+    assert_eq!(batch().run_batch().await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
 async fn queues_have_policies_and_stats() -> TestResult {
     let database = Database::start().await?;
     let client = database.client().on_queue("a \"queue\".ü")?;

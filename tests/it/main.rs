@@ -5,6 +5,7 @@ mod adoption;
 mod bad_input;
 mod catalogue;
 mod client;
+mod contract;
 mod crash;
 mod examples;
 mod interop;

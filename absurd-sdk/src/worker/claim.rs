@@ -52,7 +52,13 @@ impl ClaimLoop {
         while !*stopping.borrow() {
             if hungry && self.room() > 0 {
                 wakeup.forget();
-                hungry = self.claim().await == Claimed::AsAsked;
+                hungry = match self.claim().await {
+                    Ok(claimed) => claimed == Claimed::AsAsked,
+                    Err(error) => {
+                        tracing::error!(%error, "can't claim, trying again");
+                        false
+                    }
+                };
                 continue;
             }
             tokio::select! {
@@ -78,7 +84,7 @@ impl ClaimLoop {
         let mut renewals = tokio::time::interval(lease / RENEWALS_PER_LEASE);
         loop {
             let claimed = if self.room() > 0 {
-                self.claim().await
+                self.claim().await?
             } else {
                 Claimed::Nothing
             };
@@ -95,6 +101,21 @@ impl ClaimLoop {
         }
     }
 
+    /// Claims once and executes what came.
+    pub(super) async fn run_batch(mut self) -> Result<usize, Error> {
+        self.shared.client.features().await?;
+        self.claim().await?;
+        let lease = self.shared.plan.lease;
+        let mut renewals = tokio::time::interval(lease / RENEWALS_PER_LEASE);
+        while !self.running.is_empty() {
+            tokio::select! {
+                Some(ended) = self.running.join_next() => self.forget(ended),
+                _ = renewals.tick() => self.renew().await,
+            }
+        }
+        Ok(self.executed)
+    }
+
     fn room(&self) -> usize {
         self.shared.plan.concurrency - self.running.len()
     }
@@ -104,16 +125,10 @@ impl ClaimLoop {
         self.room() == 1
     }
 
-    async fn claim(&mut self) -> Claimed {
+    async fn claim(&mut self) -> Result<Claimed, Error> {
         let quantity = self.room().min(self.shared.plan.batch_size);
         let asked = Instant::now();
-        let rows = match self.claim_rows(quantity).await {
-            Ok(rows) => rows,
-            Err(error) => {
-                tracing::error!(%error, "can't claim, trying again");
-                return Claimed::Nothing;
-            }
-        };
+        let rows = self.claim_rows(quantity).await?;
         let claimed = match rows.len() {
             0 => Claimed::Nothing,
             rows if rows < quantity => Claimed::Fewer,
@@ -130,7 +145,7 @@ impl ClaimLoop {
                 run_id
             });
         }
-        claimed
+        Ok(claimed)
     }
 
     async fn claim_rows(&self, quantity: usize) -> Result<Vec<crate::db::ClaimedRow>, Error> {

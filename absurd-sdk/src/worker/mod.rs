@@ -84,6 +84,17 @@ impl Worker {
         }
     }
 
+    /// Claims one batch, executes it, and returns how many runs that were: for schedulers and
+    /// tests that decide themselves when to look for work.
+    pub async fn run_batch(self) -> Result<usize, Error> {
+        let (claims, writer, _stopping) = self.parts();
+        let writing = Box::pin(writer.run());
+        tokio::select! {
+            done = Box::pin(claims.run_batch()) => done,
+            () = writing => Ok(0),
+        }
+    }
+
     /// Works in the background.
     pub fn start(self) -> WorkerHandle {
         let stopping = watch::Sender::new(false);

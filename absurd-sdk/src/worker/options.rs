@@ -181,6 +181,11 @@ impl WorkerBuilder {
         self.build()?.run_until_idle().await
     }
 
+    /// Builds the worker and runs it. See [`Worker::run_batch`].
+    pub async fn run_batch(self) -> Result<usize, Error> {
+        self.build()?.run_batch().await
+    }
+
     /// Builds the worker and starts it. See [`Worker::start`].
     pub fn start(self) -> Result<super::WorkerHandle, Error> {
         Ok(self.build()?.start())
