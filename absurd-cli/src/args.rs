@@ -8,7 +8,8 @@ use serde_json::Value;
 #[derive(Debug, Parser)]
 #[command(name = "absurd", version, about, max_term_width = 100)]
 pub(crate) struct Cli {
-    /// The database; `ABSURD_DATABASE_URL`, then `PGDATABASE`, where it is absent.
+    /// The database; `ABSURD_DATABASE_URL`, then `PGDATABASE`, then a private one, where it is
+    /// absent.
     #[arg(long, short = 'd', global = true, value_name = "URL")]
     pub(crate) database_url: Option<String>,
     /// Print JSON instead of tables.

@@ -9,7 +9,8 @@ mod task;
 
 use std::process::ExitCode;
 
-use absurd_sdk::{Client, chain};
+use absurd_sdk::{Client, chain, config};
+use absurd_test::Postgres;
 use clap::Parser as _;
 
 use self::{
@@ -22,6 +23,8 @@ use self::{
 enum CliError {
     #[error(transparent)]
     Absurd(#[from] absurd_sdk::Error),
+    #[error(transparent)]
+    Postgres(#[from] absurd_test::TestError),
     #[error(transparent)]
     Name(#[from] absurd_sdk::InvalidName),
     #[error("can't print the answer")]
@@ -51,10 +54,19 @@ async fn run(cli: Cli) -> Result<(), CliError> {
     }
     let output = Output { json: cli.json };
     let mut builder = Client::builder();
+    let mut personal = None;
     if let Some(url) = &cli.database_url {
         builder = builder.url(url);
+    } else if !config::names_database() {
+        let server = Postgres::personal().await?;
+        builder = builder.url(server.url("postgres"));
+        personal = Some(server);
     }
     let client = builder.connect().await?;
+    if personal.is_some() {
+        eprintln!("No database was named: using a private PostgreSQL in your cache folder.");
+        client.migrate().await?;
+    }
     match cli.command {
         Command::Migrate(_) => migrate::apply(&client, output).await,
         Command::Queue(command) => queue::run(&client, command, output).await,

@@ -42,7 +42,7 @@ pub(crate) fn folder() -> Result<PathBuf, TestError> {
 }
 
 /// Whether another user has to run the server: PostgreSQL refuses to be run by root.
-pub(crate) fn is_root() -> bool {
+fn is_root() -> bool {
     geteuid().is_root()
 }
 
@@ -112,4 +112,22 @@ pub(crate) fn run(program: &'static str, command: &mut Command) -> Result<(), Te
     }
     let said = [output.stdout, output.stderr].concat();
     Err(failed(String::from_utf8_lossy(&said).trim().to_owned()))
+}
+
+/// A folder for what can be made again, which the server's user can reach.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "where a user keeps caches is a matter of the environment"
+)]
+pub(crate) fn cache_folder(name: &str) -> PathBuf {
+    let caches = if let Ok(cache) = env::var("XDG_CACHE_HOME") {
+        PathBuf::from(cache)
+    } else if is_root() {
+        // The home of root is closed to the server's user.
+        PathBuf::from("/var/cache")
+    } else {
+        let home = env::var("HOME").map(|home| Path::new(&home).join(".cache"));
+        home.unwrap_or_else(|_| env::temp_dir())
+    };
+    caches.join(name)
 }

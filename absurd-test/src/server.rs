@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     error::TestError,
-    programs::{as_server_user, folder, give_to_server_user, run},
+    programs::{as_server_user, cache_folder, folder, give_to_server_user, run},
 };
 
 /// Whether a commit is on disk when it returns.
@@ -62,7 +62,8 @@ impl Postgres {
         .await
     }
 
-    /// A server whose data stays in a folder; it stops with its handle.
+    /// A server whose data stays in a folder. It stops with the handle that started it; one that
+    /// runs already is used as it is.
     pub async fn in_folder(folder: &Path, durability: Durability) -> Result<Self, TestError> {
         let folder = folder.to_owned();
         blocking(move || {
@@ -72,14 +73,22 @@ impl Postgres {
                 Some(place) => place,
                 None => Place::create(&folder, durability)?,
             };
-            place.start()?;
+            let stops = !place.is_running();
+            if stops {
+                place.start()?;
+            }
             Ok(Self {
                 place,
                 _temporary: None,
-                stops: true,
+                stops,
             })
         })
         .await
+    }
+
+    /// The user's own server in the cache folder, for programs that were told of no database.
+    pub async fn personal() -> Result<Self, TestError> {
+        Self::in_folder(&cache_folder("absurd"), Durability::On).await
     }
 
     /// The URL of one of its databases, for the superuser. It holds the password.
@@ -104,7 +113,7 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         if self.stops {
             // One that is stopped already says so; nothing is left to do then.
-            let _ = self.place.stop("immediate");
+            let _ = self.place.stop("fast");
         }
     }
 }

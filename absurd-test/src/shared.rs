@@ -5,15 +5,14 @@
 //! to take that lock for itself; when it gets it, nobody is left, and it stops the server.
 
 use std::{
-    env,
     fs::{self, File},
-    path::{Path, PathBuf},
+    path::Path,
     process::Stdio,
 };
 
 use crate::{
     error::TestError,
-    programs::{as_server_user, give_to_server_user, is_root},
+    programs::{as_server_user, cache_folder, give_to_server_user},
     server::{Durability, Place},
 };
 
@@ -36,7 +35,7 @@ pub(crate) struct Shared {
 impl Shared {
     /// Joins the server's users, and starts it where it does not run.
     pub(crate) fn join() -> Result<Self, TestError> {
-        let folder = cache_folder();
+        let folder = cache_folder("absurd-test");
         fs::create_dir_all(&folder).map_err(TestError::file(&folder))?;
         give_to_server_user(&folder)?;
         // Waits while a supervisor stops the server.
@@ -86,20 +85,4 @@ fn supervise(place: &Place) -> Result<(), TestError> {
         .spawn()
         .map(drop)
         .map_err(TestError::file(shell))
-}
-
-/// A folder that the server's user can reach.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "where a user keeps caches is a matter of the environment"
-)]
-fn cache_folder() -> PathBuf {
-    if is_root() {
-        return PathBuf::from("/var/cache/absurd-test");
-    }
-    let cache = env::var("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|_| env::var("HOME").map(|home| Path::new(&home).join(".cache")));
-    cache
-        .unwrap_or_else(|_| env::temp_dir())
-        .join("absurd-test")
 }

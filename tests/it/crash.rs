@@ -57,7 +57,7 @@ fn run_worker(
     if let Some(kill) = kill {
         command.env(Kill::ENV, kill.to_string());
     }
-    command.env("RUST_LOG", "off").status()
+    command.status()
 }
 
 /// Every step ran, none of them after its checkpoint existed.

@@ -116,5 +116,8 @@ pub fn worker(client: &Client) -> WorkerBuilder {
         .task(companion)
         .state(Journal::of(client))
         .poll_interval("20ms")
+        // A statement that was under way when the worker was killed may still claim: then the
+        // next worker has to wait for this.
+        .lease("3s")
         .concurrency(4)
 }

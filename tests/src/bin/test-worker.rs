@@ -15,6 +15,7 @@ async fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
         .with_writer(std::io::stderr)
         .init();
     match Box::pin(run(&url, &task)).await {
