@@ -1,6 +1,10 @@
 //! The command as people type it.
 
-use std::{os::unix::fs::PermissionsExt as _, process::Command};
+use std::{
+    fs::Permissions,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    process::Command,
+};
 
 use absurd_sdk::migrate;
 use absurd_test::Database;
@@ -125,9 +129,7 @@ async fn errors_say_what_to_do_on_one_line() -> TestResult {
 
 #[test]
 fn without_a_database_it_brings_its_own() -> TestResult {
-    let cache = tempfile::tempdir()?;
-    // The server's own user has to get through.
-    std::fs::set_permissions(cache.path(), std::fs::Permissions::from_mode(0o755))?;
+    let cache = open_folder()?;
     let private = |arguments: &[&str]| said(absurd(arguments).env("XDG_CACHE_HOME", cache.path()));
     private(&["queue", "create", "mine"])?;
     let queues = private(&["queue", "list"])?;
@@ -136,4 +138,33 @@ fn without_a_database_it_brings_its_own() -> TestResult {
         "the data stays from one command to the next: {queues}"
     );
     Ok(())
+}
+
+#[test]
+fn a_plain_user_may_do_so_as_well() -> TestResult {
+    let folder = open_folder()?;
+    let program = folder.path().join("absurd");
+    std::fs::copy(env!("CARGO_BIN_EXE_absurd"), &program)?;
+    let cache = folder.path().join("cache");
+    std::fs::create_dir(&cache)?;
+    std::fs::set_permissions(&cache, Permissions::from_mode(0o777))?;
+    // As root we become somebody else; a plain user is one already.
+    let mut command = Command::new("setpriv");
+    if std::fs::metadata("/proc/self")?.uid() == 0 {
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    }
+    command.arg(&program).args(["queue", "list", "--json"]);
+    command
+        .env_remove("ABSURD_DATABASE_URL")
+        .env_remove("PGDATABASE");
+    let queues = said(command.env("XDG_CACHE_HOME", &cache).current_dir(&cache))?;
+    assert_eq!(queues.trim(), "[]");
+    Ok(())
+}
+
+/// A folder that other users get through: the server's, when we are root.
+fn open_folder() -> TestResult<tempfile::TempDir> {
+    let folder = tempfile::tempdir()?;
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
+    Ok(folder)
 }
