@@ -15,6 +15,7 @@ mod setup;
 mod demo;
 mod schema;
 mod test;
+mod versions;
 
 use std::env;
 use std::process::ExitCode;
@@ -25,6 +26,7 @@ usage: cargo xtask <command>
   test              set up what is missing, then run every check
   ci                the same with CI=true and compiler warnings as errors everywhere
   tidy              the rules of STYLE.md that a program can check
+  versions          the integration tests on PostgreSQL 14 to 18, from npm's packages
   schema            print the whole database schema as one SQL file
   schema --check    fail if the schema cannot be printed
   demo [--exit]     the imaging pipeline with a killed worker; --exit does not wait at the end
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         ["test"] => test::run(test::Strictness::Local),
         ["ci"] => test::run(test::Strictness::Ci),
         ["tidy"] => tidy::run(),
+        ["versions"] => versions::run_all(),
         ["schema"] => schema::print(),
         ["schema", "--check"] => schema::check(),
         ["demo"] => demo::start(false),
