@@ -153,7 +153,7 @@ async fn ten_processes_may_migrate_at_once() -> TestResult {
 }
 
 #[tokio::test]
-async fn the_script_has_the_same_result_as_the_migration() -> TestResult {
+async fn script_and_migration_tool_have_the_result_of_the_migration() -> TestResult {
     let by_script = Database::empty().await?;
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), absurd_sdk::migrate::dump())?;
@@ -181,6 +181,15 @@ async fn the_script_has_the_same_result_as_the_migration() -> TestResult {
         client.migrate().await?.applied.is_empty(),
         "nothing is left to do"
     );
+    let migrated = Database::empty().await?;
+    let folder = tempfile::tempdir()?;
+    std::fs::write(
+        folder.path().join("1_absurd.sql"),
+        absurd_sdk::migrate::dump(),
+    )?;
+    let by_tool = Client::connect(migrated.url()).await?;
+    let tool = sqlx::migrate::Migrator::new(folder.path()).await?;
+    tool.run(by_tool.pool()).await?;
     let by_migration = Database::start().await?;
     let objects = "select string_agg(line, e'\n' order by line) from (
         select 'function ' || oid::regprocedure || md5(prosrc) as line from pg_proc
@@ -192,6 +201,8 @@ async fn the_script_has_the_same_result_as_the_migration() -> TestResult {
     let of = async |client: &Client| -> TestResult<String> {
         Ok(sqlx::query_scalar(objects).fetch_one(client.pool()).await?)
     };
-    assert_eq!(of(&client).await?, of(by_migration.client()).await?);
+    let expected = of(by_migration.client()).await?;
+    assert_eq!(of(&client).await?, expected);
+    assert_eq!(of(&by_tool).await?, expected);
     Ok(())
 }
