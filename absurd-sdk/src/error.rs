@@ -298,7 +298,8 @@ impl TaskError {
         };
         Failure {
             name,
-            message,
+            // A message must be kept whatever it quotes; PostgreSQL can't keep this character.
+            message: message.replace('\0', "\u{fffd}"),
             stack: None,
             more: serde_json::Map::new(),
         }

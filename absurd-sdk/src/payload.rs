@@ -17,6 +17,12 @@ pub enum PayloadError {
         /// serde's reason.
         source: serde_json::Error,
     },
+    /// The value holds a character that PostgreSQL's JSON can't keep.
+    #[error("{what} holds a zero character (U+0000), which PostgreSQL can't keep; encode it")]
+    ZeroCharacter {
+        /// What was to be written.
+        what: String,
+    },
     /// The JSON does not fit the type that reads it.
     #[error("{what} doesn't fit type `{type_name}`; the JSON is {json}")]
     Decode {
@@ -38,11 +44,26 @@ pub(crate) fn encode<T: Serialize + ?Sized>(
     what: impl Fn() -> String,
     value: &T,
 ) -> Result<Value, PayloadError> {
-    serde_json::to_value(value).map_err(|source| PayloadError::Encode {
+    let json = serde_json::to_value(value).map_err(|source| PayloadError::Encode {
         what: what(),
         type_name: std::any::type_name::<T>(),
         source,
-    })
+    })?;
+    if holds_zero(&json) {
+        return Err(PayloadError::ZeroCharacter { what: what() });
+    }
+    Ok(json)
+}
+
+fn holds_zero(json: &Value) -> bool {
+    match json {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(holds_zero),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(name, value)| name.contains('\0') || holds_zero(value)),
+        _ => false,
+    }
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(

@@ -120,8 +120,20 @@ impl Writer {
         let writes: Vec<&Write> = batch.iter().map(|order| &order.write).collect();
         match self.db.write_runs(&self.queue, &self.worker, &writes).await {
             Ok(rows) => settle(batch, rows),
+            // Something in it can't even be read: only that is to be refused.
+            Err(error) if !is_worth_another_try(&error) && batch.len() > 1 => {
+                tracing::warn!(%error, "a batch was refused, sending it in halves");
+                self.flush_halves(batch).await
+            }
             Err(error) => settle_all(batch, error),
         }
+    }
+
+    async fn flush_halves(&self, mut batch: Vec<Order>) -> Vec<Order> {
+        let second = batch.split_off(batch.len() / 2);
+        let mut again = Box::pin(self.flush(batch)).await;
+        again.extend(Box::pin(self.flush(second)).await);
+        again
     }
 
     async fn flush_one_by_one(&self, batch: Vec<Order>) -> Vec<Order> {

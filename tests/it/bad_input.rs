@@ -213,6 +213,53 @@ async fn a_value_that_json_loses_fails_on_the_first_run() -> TestResult {
     Ok(())
 }
 
+/// Returns text with a zero character, or fails with it.
+#[task(name = "zero", max_attempts = 1)]
+async fn zero(ctx: &mut Context, fail: bool) -> TaskResult<String> {
+    if fail {
+        return Err(absurd_sdk::TaskError::msg("quoted: a\0b"));
+    }
+    let text = ctx.step("text", || async {
+        Ok::<_, std::io::Error>("a\0b".to_owned())
+    });
+    text.await
+}
+
+#[tokio::test]
+async fn a_character_that_postgres_cannot_keep_fails_only_its_task() -> TestResult {
+    let database = Database::start().await?;
+    let client = database.client();
+    let returns = client.spawn(zero, false).await?;
+    let quotes = client.spawn(zero, true).await?;
+    let fine = client.spawn(number, 7).await?;
+    quick_worker(client)
+        .task(zero)
+        .task(number)
+        .run_until_idle()
+        .await?;
+    assert_eq!(fine.result().await?, 7);
+    let failure = returns
+        .result()
+        .snapshot()
+        .await?
+        .failure
+        .ok_or("no failure")?;
+    assert!(
+        failure
+            .message
+            .contains("step `text` holds a zero character"),
+        "{failure}"
+    );
+    let failure = quotes
+        .result()
+        .snapshot()
+        .await?
+        .failure
+        .ok_or("no failure")?;
+    assert_eq!(failure.message, "quoted: a\u{fffd}b");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_task_that_is_not_there_says_where_it_was_looked_for() -> TestResult {
     let database = Database::start().await?;

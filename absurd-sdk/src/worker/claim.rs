@@ -51,7 +51,7 @@ impl ClaimLoop {
         let mut stopping = self.stopping.clone();
         while !*stopping.borrow() {
             if hungry && self.room() > 0 {
-                wakeup.forget();
+                wakeup.begin_look();
                 hungry = match self.claim().await {
                     Ok(claimed) => claimed == Claimed::AsAsked,
                     Err(error) => {

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use rand::Rng as _;
-use tokio::sync::broadcast;
+use tokio::{sync::broadcast, time::Instant};
 
 use super::Shared;
 use crate::db::Topic;
@@ -13,6 +13,9 @@ pub(super) struct Wakeup {
     queue: String,
     interval: Duration,
     news: Option<broadcast::Receiver<(Topic, Arc<str>)>>,
+    /// When to look without being told. It stands until the next look: whatever else happens in
+    /// between does not put it off.
+    look_at: Instant,
 }
 
 impl Wakeup {
@@ -26,15 +29,15 @@ impl Wakeup {
             queue,
             interval: shared.plan.poll_interval,
             news,
+            look_at: Instant::now(),
         }
     }
 
-    /// Waits for a notification of the queue, or for the poll interval with some jitter.
-    /// What was notified since the last call counts: nothing falls in between.
+    /// Waits for a notification of the queue, or until the poll interval is over. What was
+    /// notified since the last look counts: nothing falls in between.
     pub(super) async fn wait(&mut self) {
-        let jittered = self.interval.mul_f64(rand::rng().random_range(0.9..1.1));
         let Some(news) = &mut self.news else {
-            tokio::time::sleep(jittered).await;
+            tokio::time::sleep_until(self.look_at).await;
             return;
         };
         let heard = async {
@@ -48,11 +51,14 @@ impl Wakeup {
             }
         };
         // Either way it is time to look.
-        let _ = tokio::time::timeout(jittered, heard).await;
+        let _ = tokio::time::timeout_at(self.look_at, heard).await;
     }
 
-    /// Forgets what was notified so far: the claim that follows sees it anyway.
-    pub(super) fn forget(&mut self) {
+    /// Begins a look: forgets what was notified so far, which the claim that follows sees anyway,
+    /// and plans the next look, with some jitter so that a fleet doesn't come in step.
+    pub(super) fn begin_look(&mut self) {
+        let jittered = self.interval.mul_f64(rand::rng().random_range(0.9..1.1));
+        self.look_at = Instant::now() + jittered;
         if let Some(news) = &mut self.news {
             while !matches!(
                 news.try_recv(),
