@@ -2,7 +2,9 @@
 
 use std::{
     fs,
+    io::Write as _,
     net::TcpListener,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -129,7 +131,7 @@ impl Place {
         }
         let password = Uuid::new_v4().simple().to_string();
         let password_file = folder.join("password");
-        fs::write(&password_file, &password).map_err(TestError::file(&password_file))?;
+        write_private(&password_file, &password)?;
         give_to_server_user(&password_file)?;
         let mut initdb = as_server_user(&programs.join("initdb"));
         initdb
@@ -163,7 +165,7 @@ impl Place {
         fs::write(&file, settings).map_err(TestError::file(&file))?;
         give_to_server_user(&file)?;
         let file = folder.join("connection");
-        fs::write(&file, format!("{port}\n{password}\n")).map_err(TestError::file(&file))?;
+        write_private(&file, &format!("{port}\n{password}\n"))?;
         Ok(Self {
             programs,
             folder: folder.to_owned(),
@@ -219,6 +221,18 @@ impl Place {
         command.arg(action).arg("-D").arg(self.folder.join("data"));
         command
     }
+}
+
+/// Writes a file that nobody else can read.
+fn write_private(path: &Path, text: &str) -> Result<(), TestError> {
+    let file = fs::File::options()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(TestError::file(path))
 }
 
 /// Runs what waits for programs and files where that disturbs nobody.
