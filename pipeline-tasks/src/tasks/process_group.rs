@@ -26,7 +26,7 @@ const SOURCE_SHARE_MIN: f64 = 0.02;
 /// The files of one observation.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Group {
-    /// The sixteen subband files, in any order.
+    /// The sixteen subband files, in any order; relative names are those of the input folder.
     pub file_paths: Vec<PathBuf>,
 }
 
@@ -63,7 +63,7 @@ pub async fn process_group(
     tools: State<Toolbox>,
 ) -> TaskResult<Product> {
     let attempt = ctx.attempt();
-    let files = observation(group)?;
+    let files = observation(&group, &tools)?;
     let id = files.id();
     let work = tools.work(id);
     let journal = Journal::in_folder(&work);
@@ -107,8 +107,9 @@ pub async fn process_group(
 }
 
 /// The group that the files' names make; no file is opened.
-fn observation(group: Group) -> TaskResult<ObservationGroup> {
-    let files = group.file_paths.into_iter().map(SubbandFile::parse);
+fn observation(group: &Group, tools: &Toolbox) -> TaskResult<ObservationGroup> {
+    let files = group.file_paths.iter().map(|file| tools.incoming(file));
+    let files = files.map(SubbandFile::parse);
     let files = files.collect::<Result<Vec<_>, _>>();
     let files = files.map_err(TaskError::terminal)?;
     ObservationGroup::from_files(files).map_err(TaskError::terminal)

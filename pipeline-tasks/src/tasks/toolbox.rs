@@ -1,12 +1,16 @@
 //! What the tasks of a worker share: folders, threads, limits.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use crate::{config::Config, model::GroupId};
 
 /// A worker's means.
 #[derive(Debug, Clone)]
 pub struct Toolbox {
+    input: PathBuf,
     output: PathBuf,
     /// Threads that a program of the field may use.
     pub threads: usize,
@@ -19,10 +23,16 @@ impl Toolbox {
     pub fn of(config: &Config) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
+            input: config.input.clone(),
             output: config.output.clone(),
             threads: (cores / config.concurrency).max(1),
             limit: config.task_timeout,
         }
+    }
+
+    /// Where a file of the correlator lies: relative names are those of the input folder.
+    pub fn incoming(&self, file: &Path) -> PathBuf {
+        self.input.join(file)
     }
 
     /// Where a group's half-products lie.

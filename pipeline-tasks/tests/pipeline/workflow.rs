@@ -63,8 +63,13 @@ async fn unusable_files_fail_the_task_for_good_and_say_which() -> TestResult {
             "missing" => fs::remove_file(&victim)?,
             _ => fs::rename(&victim, files.join("sb05.h5"))?,
         }
+        // Relative names are those of the worker's input folder.
+        let files = files_in(&files)?.into_iter().map(|file| {
+            let relative = file.strip_prefix(folder.path());
+            relative.map_or(file.clone(), Path::to_owned)
+        });
         let group = Group {
-            file_paths: files_in(&files)?,
+            file_paths: files.collect(),
         };
         cases.push((client.spawn(process_group, group).await?, expected));
     }
