@@ -197,3 +197,40 @@ async fn a_task_emits_once() -> TestResult {
     assert_eq!(events[0].payload, json!({ "attempt": 1 }));
     Ok(())
 }
+
+#[tokio::test]
+async fn families_under_cancellation_neither_deadlock_nor_get_stuck() -> TestResult {
+    let database = Database::start().await?;
+    let client = database.client();
+    let families = client
+        .spawn_many(parent, (0..60).map(|n| vec![n, n + 1, n + 2]))
+        .await?;
+    let worker = || {
+        let worker = quick_worker(client).task(parent).task(child);
+        worker.concurrency(16).start()
+    };
+    let workers = [worker()?, worker()?];
+    for family in families.iter().step_by(5) {
+        client.cancel(family.task_id).await?;
+        let newest = client.list_tasks(&TaskFilter::default(), None, 3).await?;
+        for task in newest.iter().filter(|task| task.task_name == "child") {
+            client.cancel(task.task_id).await?;
+        }
+    }
+    for family in &families {
+        let ended = client.result_of::<Vec<i32>>(family.task_id).timeout("60s");
+        let ended = ended.snapshot().await?;
+        assert!(ended.state.is_terminal());
+    }
+    for worker in workers {
+        worker.stop().await?;
+    }
+    let stats = client.queue_stats().await?.ok_or("no queue")?;
+    assert_eq!((stats.running, stats.sleeping), (0, 0), "{stats:?}");
+    let deadlocks = "select deadlocks from pg_stat_database where datname = current_database()";
+    let deadlocks: i64 = sqlx::query_scalar(deadlocks)
+        .fetch_one(client.pool())
+        .await?;
+    assert_eq!(deadlocks, 0);
+    Ok(())
+}
