@@ -22,26 +22,34 @@ begin
     if claimed is null then
         return;
     end if;
+    -- They are measured twice. As they are stored, so that no more than the limit is ever read
+    -- and put together; then as they are sent, for compressed ones can grow a lot.
     return query execute format('
         select r.run_id, r.task_id, r.attempt, t.task_name, t.params, t.retry_strategy,
             t.max_attempts, t.headers, r.wake_event, r.event_payload, r.started_at,
-            case when kept.fit then coalesce(kept.states, ''{}'') else ''{}'' end, not kept.fit
+            case when kept.fit then kept.states else ''{}'' end, not kept.fit
         from unnest($1) with ordinality as claimed (run_id, place)
             join absurd.%1$I r on r.run_id = claimed.run_id
             join absurd.%2$I t on t.task_id = r.task_id
             cross join lateral (
-                select jsonb_object_agg(seen.checkpoint_name, seen.state) as states,
-                    count(*) <= $2 and coalesce(sum(pg_column_size(seen.state)), 0) <= $3 as fit
+                select count(*) <= $2 and coalesce(sum(pg_column_size(c.state)), 0) <= $3 as fit
                 from (
-                    select c.checkpoint_name, c.state
-                    from absurd.%3$I c left join absurd.%1$I owner
-                        on owner.run_id = c.owner_run_id
+                    select c.state from absurd.%3$I c
                     where c.task_id = r.task_id and c.status = ''committed''
+                    limit $2::bigint + 1) c
+            ) stored
+            cross join lateral (
+                select built.states, stored.fit and pg_column_size(built.states) <= $3 as fit
+                from (
+                    select coalesce(jsonb_object_agg(c.checkpoint_name, c.state), ''{}'') as states
+                    from absurd.%3$I c
+                        left join absurd.%1$I owner on owner.run_id = c.owner_run_id
+                    where stored.fit and c.task_id = r.task_id and c.status = ''committed''
                         and (owner.attempt is null or owner.attempt <= r.attempt)
-                    limit $2 + 1) seen
+                    offset 0) built
             ) kept
         order by claimed.place',
         'r_' || p_queue_name, 't_' || p_queue_name, 'c_' || p_queue_name)
-        using claimed, p_checkpoint_rows, p_checkpoint_bytes;
+        using claimed, coalesce(p_checkpoint_rows, 256), coalesce(p_checkpoint_bytes, 1048576);
 end;
 $$;

@@ -108,7 +108,10 @@ begin
     if p_queue_name is not null then
         perform absurd.validate_queue_name(p_queue_name);
     end if;
-    perform absurd.require_cron();
+    -- Removing needs less of pg_cron than scheduling does.
+    if not absurd.has_cron() then
+        perform absurd.require_cron();
+    end if;
     return query select * from absurd.unschedule_jobs(
         array['absurd_partitions_' || scope, 'absurd_cleanup_' || scope,
             'absurd_detach_plan_' || scope],
@@ -149,7 +152,7 @@ begin
         job_id := absurd.schedule_job(job_name, '* * * * *', format(
             'alter table absurd.%I detach partition absurd.%I%s',
             candidate.parent_table, partition_table,
-            case when not absurd.has_relation(candidate.parent_table || '_d')
+            case when absurd.default_partition(candidate.parent_table) is null
                 then ' concurrently' end));
         return next;
         job_kind := 'drop';

@@ -6,48 +6,58 @@ language sql immutable as $$
     select unnest(array['t_', 'r_', 'c_', 'w_']) || p_queue_name
 $$;
 
--- Creates the partitions that partitioned queues lack: the default ones where the policy wants
--- them, and each week from the look-back to the look-ahead.
+-- The statements that create the partitions a queue lacks: the default ones where the policy
+-- wants them, and each week from the look-back to the look-ahead.
+create or replace function absurd.partitions_lacking(p_queue_name text, p_now timestamptz)
+returns setof text
+language plpgsql stable as $$
+begin
+    return query
+        with queue as (
+            select queue_name, default_partition,
+                absurd.week_bucket_utc(p_now - partition_lookback) as first_week,
+                absurd.week_bucket_utc(p_now + partition_lookahead) as last_week
+            from absurd.queues
+            where queue_name = p_queue_name and storage_mode = 'partitioned'
+        ), wanted (parent, child, bounds) as (
+            select parent, parent || '_d', 'default'
+            from queue, absurd.partitioned_tables(queue_name) parent
+            where default_partition = 'enabled'
+            union all
+            select parent, parent || '_' || absurd.partition_week_tag(week),
+                format('for values from (%L) to (%L)', absurd.uuidv7_floor(week),
+                    absurd.uuidv7_floor(week + interval '168h'))
+            from queue, absurd.partitioned_tables(queue_name) parent,
+                generate_series(first_week, last_week, interval '168h') week
+        )
+        select format('create table if not exists absurd.%I partition of absurd.%I %s',
+            child, parent, bounds)
+        from wanted where not absurd.has_relation(child);
+end;
+$$;
+
+-- Creates the partitions that one queue, or all, lack. A queue that lacks none is only looked at.
 create or replace function absurd.ensure_partitions(p_queue_name text default null::text)
 returns void
 language plpgsql as $$
 declare
-    queue record;
-    parent text;
-    week timestamptz;
-    child text;
+    queue text;
+    statement text;
     now timestamptz := absurd.current_time();
 begin
     if p_queue_name is not null then
         perform absurd.require_queue(p_queue_name);
     end if;
     for queue in
-        select * from absurd.queues
+        select queue_name from absurd.queues
         where storage_mode = 'partitioned'
             and (p_queue_name is null or queue_name = p_queue_name)
         order by queue_name
     loop
-        for parent in select absurd.partitioned_tables(queue.queue_name) loop
-            if queue.default_partition = 'enabled'
-                and not absurd.has_relation(parent || '_d')
-            then
-                execute format('create table absurd.%I partition of absurd.%I default',
-                    parent || '_d', parent);
-            end if;
-            for week in
-                select absurd.week_bucket_utc(now - queue.partition_lookback) + n * interval '168h'
-                from generate_series(0, floor(extract(epoch from
-                    absurd.week_bucket_utc(now + queue.partition_lookahead)
-                    - absurd.week_bucket_utc(now - queue.partition_lookback)) / 604800)::integer) n
-            loop
-                child := parent || '_' || absurd.partition_week_tag(week);
-                if not absurd.has_relation(child) then
-                    execute format('create table absurd.%I partition of absurd.%I
-                        for values from (%L) to (%L)', child, parent,
-                        absurd.uuidv7_floor(week),
-                        absurd.uuidv7_floor(week + interval '168h'));
-                end if;
-            end loop;
+        continue when not exists (select from absurd.partitions_lacking(queue, now));
+        perform absurd.lock_queue_tables(queue);
+        for statement in select * from absurd.partitions_lacking(queue, now) loop
+            execute statement;
         end loop;
     end loop;
 end;
@@ -64,6 +74,15 @@ language sql stable as $$
         join pg_catalog.pg_class parent on parent.oid = inhparent
     where parent.relnamespace = 'absurd'::regnamespace and parent.relname = p_parent
         and pg_get_expr(child.relpartbound, child.oid) <> 'DEFAULT'
+$$;
+
+-- The attached default partition of a table, under whatever name; null when there is none.
+create or replace function absurd.default_partition(p_parent text) returns text
+language sql stable as $$
+    select child.relname::text
+    from pg_catalog.pg_partitioned_table
+        join pg_catalog.pg_class child on child.oid = partdefid
+    where partrelid = to_regclass(format('absurd.%I', p_parent))
 $$;
 
 -- Whether a table of the schema holds a row.
@@ -107,7 +126,7 @@ declare
     parent text;
 begin
     for parent in select absurd.partitioned_tables(p_queue_name) loop
-        if absurd.has_relation(parent || '_d') then
+        if absurd.default_partition(parent) = parent || '_d' then
             execute format('lock table absurd.%I in access exclusive mode', parent || '_d');
             if absurd.has_rows(parent || '_d') then
                 raise exception 'default partition % holds rows and can''t be removed',

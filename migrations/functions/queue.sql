@@ -140,37 +140,63 @@ language sql stable as $$
     where p_partitioned or prefix <> 'i_'
 $$;
 
--- Creates what a queue lacks of its tables, columns and indexes. A queue that lacks nothing is
--- only looked at.
+-- The statements that create what a queue lacks of its tables, columns and indexes.
+create or replace function absurd.queue_lacks(p_queue_name text, p_partitioned boolean)
+returns setof text
+language sql stable as $$
+    with lacking (place, statement) as (
+        select 1, format('create table if not exists absurd.%I %s', name, definition)
+        from absurd.queue_tables(p_queue_name, p_partitioned)
+        where not absurd.has_relation(name)
+        union all
+        select 2, format('alter table absurd.%I add column if not exists awaited_by text[]',
+            't_' || p_queue_name)
+        where absurd.has_relation('t_' || p_queue_name) and not exists (
+            select from pg_catalog.pg_attribute
+            where attrelid = to_regclass(format('absurd.%I', 't_' || p_queue_name))
+                and attname = 'awaited_by' and not attisdropped)
+        union all
+        select 3, format('create index if not exists %I %s', name, definition)
+        from absurd.queue_indexes(p_queue_name, p_partitioned)
+        where not absurd.has_relation(name)
+    )
+    select statement from lacking order by place, statement
+$$;
+
+-- Keeps others from creating or dropping tables of this queue until the transaction ends: `if
+-- not exists` alone fails when two create the same. Comes after the registry row's lock.
+create or replace function absurd.lock_queue_tables(p_queue_name text) returns void
+language plpgsql as $$
+begin
+    perform pg_advisory_xact_lock(hashtextextended('absurd queue ' || p_queue_name, 0));
+end;
+$$;
+
+-- Creates what a queue lacks. One that lacks nothing is only looked at.
+create or replace function absurd.complete_queue(p_queue_name text, p_partitioned boolean)
+returns void
+language plpgsql as $$
+declare
+    statement text;
+begin
+    if exists (select from absurd.queue_lacks(p_queue_name, p_partitioned)) then
+        perform absurd.lock_queue_tables(p_queue_name);
+        for statement in select * from absurd.queue_lacks(p_queue_name, p_partitioned) loop
+            execute statement;
+        end loop;
+    end if;
+end;
+$$;
+
+-- Creates what a queue lacks, its partitions included.
 create or replace function absurd.ensure_queue_tables(p_queue_name text) returns void
 language plpgsql as $$
 declare
     partitioned boolean;
-    missing record;
 begin
     perform absurd.validate_queue_name(p_queue_name);
     partitioned := absurd.is_partitioned(p_queue_name);
-    for missing in
-        select * from absurd.queue_tables(p_queue_name, partitioned)
-        where not absurd.has_relation(name)
-    loop
-        execute format('create table if not exists absurd.%I %s',
-            missing.name, missing.definition);
-    end loop;
-    if not exists (
-        select from pg_catalog.pg_attribute
-        where attrelid = format('absurd.%I', 't_' || p_queue_name)::regclass
-            and attname = 'awaited_by' and not attisdropped
-    ) then
-        execute format('alter table absurd.%I add column if not exists awaited_by text[]',
-            't_' || p_queue_name);
-    end if;
-    for missing in
-        select * from absurd.queue_indexes(p_queue_name, partitioned)
-        where not absurd.has_relation(name)
-    loop
-        execute format('create index if not exists %I %s', missing.name, missing.definition);
-    end loop;
+    perform absurd.complete_queue(p_queue_name, partitioned);
     if partitioned then
         perform absurd.ensure_partitions(p_queue_name);
     end if;
@@ -210,6 +236,7 @@ end;
 $$;
 
 -- Drops a queue, its tables of whatever shape, and its scheduled jobs. Unknown names are fine.
+-- Locks the registry row before any table, as set_queue_policy does.
 create or replace function absurd.drop_queue(p_queue_name text) returns void
 language plpgsql as $$
 declare
@@ -221,6 +248,8 @@ begin
     if octet_length(p_queue_name) between 1 and 57 and absurd.has_cron() then
         perform absurd.disable_cron(p_queue_name);
     end if;
+    perform from absurd.queues where queue_name = p_queue_name for update;
+    perform absurd.lock_queue_tables(p_queue_name);
     foreach prefix in array array['i_', 'w_', 'e_', 'c_', 'r_', 't_'] loop
         if to_regclass(format('absurd.%I', prefix || p_queue_name)) is not null then
             execute format('drop table absurd.%I cascade', prefix || p_queue_name);
@@ -236,19 +265,45 @@ language sql as $$
     select q.queue_name from absurd.queues q order by q.queue_name
 $$;
 
--- Brings every registered queue of ordinary shape up to date; called after every migration.
+-- Whether a queue's tables are all there, of the right kind, with the columns that our indexes
+-- need. Anybody may register a queue whose tables are not.
+create or replace function absurd.has_ordinary_tables(p_queue_name text, p_partitioned boolean)
+returns boolean
+language sql stable as $$
+    select bool_and(exists (
+        select from pg_catalog.pg_class c
+        where c.relnamespace = 'absurd'::regnamespace and c.relname = prefix || p_queue_name
+            and c.relkind = case when p_partitioned and by_week then 'p' else 'r' end
+            and columns <@ array(
+                select attname::text from pg_catalog.pg_attribute
+                where attrelid = c.oid and not attisdropped)))
+    from (values
+        ('t_', true, array['task_id', 'state', 'cancellation', 'enqueue_at',
+            'first_started_at', 'cancelled_at']),
+        ('r_', true, array['run_id', 'task_id', 'state', 'available_at', 'claim_expires_at',
+            'completed_at', 'failed_at']),
+        ('c_', true, array['task_id', 'checkpoint_name']),
+        ('w_', true, array['task_id', 'run_id', 'event_name']),
+        ('e_', false, array['event_name', 'emitted_at']),
+        ('i_', false, array['idempotency_key', 'task_id'])
+    ) as ordinary (prefix, by_week, columns)
+    where p_partitioned or prefix <> 'i_'
+$$;
+
+-- Brings every registered queue of ordinary shape up to date; called after every migration, so
+-- no single queue may stop it: partitions, which rows can stand in the way of, are left alone.
 create or replace function absurd.upgrade_queues() returns void
 language plpgsql as $$
 declare
-    queue text;
+    queue record;
 begin
     for queue in
-        select queue_name from absurd.queues
+        select queue_name, storage_mode = 'partitioned' as partitioned from absurd.queues
         where octet_length(queue_name) between 1 and 57
-            and absurd.has_relation('t_' || queue_name) and absurd.has_relation('r_' || queue_name)
         order by queue_name
     loop
-        perform absurd.ensure_queue_tables(queue);
+        continue when not absurd.has_ordinary_tables(queue.queue_name, queue.partitioned);
+        perform absurd.complete_queue(queue.queue_name, queue.partitioned);
     end loop;
 end;
 $$;

@@ -1,6 +1,7 @@
 -- Waits whose timeout is remembered, fenced by the worker's id.
 
--- What a wait has come to already: delivered or timed out; no row when neither.
+-- What a wait has come to already: delivered or timed out; no row when neither. As in
+-- await_event, a checkpoint without a state counts for none.
 create or replace function absurd.wait_outcome(
     p_queue_name text, p_task_id uuid, p_step_name text
 ) returns table (outcome text, payload jsonb)
@@ -8,15 +9,33 @@ language plpgsql as $$
 begin
     return query execute format('
         select case when checkpoint_name = $2 then ''delivered'' else ''timed_out'' end,
-            case when checkpoint_name = $2 then coalesce(state, ''null'') end
-        from absurd.%I where task_id = $1 and checkpoint_name in ($2, $3)
+            case when checkpoint_name = $2 then state end
+        from absurd.%I
+        where task_id = $1 and checkpoint_name in ($2, $3)
+            and (state is not null or checkpoint_name = $3)
         order by checkpoint_name = $2 desc limit 1', 'c_' || p_queue_name)
         using p_task_id, p_step_name, '$timeout:' || p_step_name;
 end;
 $$;
 
+-- Locks a run that the worker must hold, and refuses one of another task.
+create or replace function absurd.held_run_of(
+    p_queue_name text, p_worker_id text, p_task_id uuid, p_run_id uuid
+) returns record
+language plpgsql as $$
+declare
+    run record := absurd.held_run(p_queue_name, p_worker_id, p_run_id);
+begin
+    if run.task_id <> p_task_id then
+        raise exception 'run % does not belong to task %', p_run_id, p_task_id
+            using errcode = 'AB005';
+    end if;
+    return run;
+end;
+$$;
+
 -- Waits for an event: delivers it, reports a timeout, or parks the run. Locks the event's row
--- (shared), then the run.
+-- (shared), then the run, then its task.
 create or replace function absurd.wait_for_event(
     p_queue_name text, p_worker_id text, p_task_id uuid, p_run_id uuid, p_step_name text,
     p_event_name text, p_timeout integer default null
@@ -25,12 +44,17 @@ language plpgsql as $$
 declare
     run record;
 begin
+    if p_event_name is null or trim(p_event_name) = '' then
+        raise exception 'event_name must be given' using errcode = 'AB005';
+    elsif p_timeout < 0 then
+        raise exception 'timeout must not be negative' using errcode = 'AB005';
+    end if;
     return query select * from absurd.wait_outcome(p_queue_name, p_task_id, p_step_name);
     if found then
         return;
     end if;
     perform absurd.lock_event(p_queue_name, p_event_name);
-    run := absurd.held_run(p_queue_name, p_worker_id, p_run_id);
+    run := absurd.held_run_of(p_queue_name, p_worker_id, p_task_id, p_run_id);
     payload := absurd.take_event(p_queue_name, p_task_id, p_run_id, p_step_name, p_event_name);
     if payload is not null then
         outcome := 'delivered';
@@ -57,6 +81,7 @@ create or replace function absurd.wait_for_task(
 ) returns table (outcome text, payload jsonb)
 language plpgsql as $$
 declare
+    event_name text := '$awaitTaskResult:' || p_child_task_id;
     child record;
 begin
     return query select * from absurd.wait_outcome(p_queue_name, p_task_id, p_step_name);
@@ -73,15 +98,19 @@ begin
     end if;
     payload := absurd.task_end(p_child_queue, p_child_task_id);
     if payload is not null then
-        perform absurd.held_run(p_queue_name, p_worker_id, p_run_id);
+        perform absurd.held_run_of(p_queue_name, p_worker_id, p_task_id, p_run_id);
         perform absurd.keep_checkpoint(p_queue_name, p_task_id, p_step_name, payload, p_run_id);
         outcome := 'delivered';
         return next;
         return;
     end if;
+    -- A child that was retried after its failure lives again: the end that was told is void.
+    -- Nobody can tell of another one meanwhile, for that takes the child's lock.
+    execute format('update absurd.%I set payload = null, emitted_at = ''epoch''
+        where event_name = $1 and payload is not null', 'e_' || p_queue_name) using event_name;
     perform absurd.add_awaiter(p_child_queue, p_child_task_id, child.awaited_by, p_queue_name);
     return query select * from absurd.wait_for_event(p_queue_name, p_worker_id, p_task_id,
-        p_run_id, p_step_name, '$awaitTaskResult:' || p_child_task_id, p_timeout);
+        p_run_id, p_step_name, event_name, p_timeout);
 end;
 $$;
 

@@ -1,4 +1,73 @@
--- The writes of a batch that go one by one.
+-- The fence, and the writes of a batch that go one by one.
+
+-- What the fence looks at: that the task was cancelled goes before all that its run is.
+create or replace function absurd.fenced_state(p_run_state text, p_task_state text) returns text
+language sql immutable as $$
+    select case when p_task_state = 'cancelled' then p_task_state else p_run_state end
+$$;
+
+-- Why a write is refused; null where the worker holds the run, or has completed it itself with
+-- a batch whose answer was lost.
+create or replace function absurd.fence(p_state text, p_claimed_by text, p_worker_id text)
+returns text
+language sql immutable as $$
+    select case
+        when p_state in ('running', 'completed') and p_claimed_by = p_worker_id then null
+        when p_state = 'cancelled' then 'AB001'
+        when p_state = 'failed' then 'AB002'
+        else 'AB004'
+    end
+$$;
+
+-- The words for it.
+create or replace function absurd.fence_message(p_run_id uuid, p_code text) returns text
+language sql immutable as $$
+    select case p_code
+        when 'AB001' then format('task of run %s has been cancelled', p_run_id)
+        when 'AB002' then format('run %s has already failed', p_run_id)
+        when 'AB004' then format('run %s is not held by this worker any more', p_run_id)
+    end
+$$;
+
+-- Why a run is not held, by a plain look at it; null where it is. Unlike for the fence, a run
+-- that has completed is held no more.
+create or replace function absurd.run_refusal(
+    p_queue_name text, p_worker_id text, p_run_id uuid
+) returns text
+language plpgsql as $$
+declare
+    refusal text;
+begin
+    execute format('
+        select coalesce(
+            absurd.fence(absurd.fenced_state(r.state, t.state), r.claimed_by, $2),
+            case when r.state <> ''running'' then ''AB004'' end)
+        from (select $1 as run_id) wanted
+            left join absurd.%I r using (run_id) left join absurd.%I t using (task_id)',
+        'r_' || p_queue_name, 't_' || p_queue_name) into refusal using p_run_id, p_worker_id;
+    return refusal;
+end;
+$$;
+
+-- Locks a run that the worker must hold, and returns it.
+create or replace function absurd.held_run(
+    p_queue_name text, p_worker_id text, p_run_id uuid,
+    out task_id uuid, out attempt integer, out wake_event text, out event_payload jsonb
+)
+language plpgsql as $$
+declare
+    run record := absurd.lock_run(p_queue_name, p_run_id);
+    code text := absurd.run_refusal(p_queue_name, p_worker_id, p_run_id);
+begin
+    if code is not null then
+        raise exception '%', absurd.fence_message(p_run_id, code) using errcode = code;
+    end if;
+    task_id := run.task_id;
+    attempt := run.attempt;
+    wake_event := run.wake_event;
+    event_payload := run.event_payload;
+end;
+$$;
 
 -- A checkpoint's state; null where there is none.
 create or replace function absurd.kept_state(p_queue_name text, p_task_id uuid, p_step_name text)
@@ -14,21 +83,35 @@ begin
 end;
 $$;
 
--- Emits an event once. The event is locked before the run; if the run turns out to be lost,
--- the caller's subtransaction takes the emit back.
+-- A time that many seconds from another, at most a century: beyond it lie times that clients
+-- can't read.
+create or replace function absurd.seconds_after(p_time timestamptz, p_seconds double precision)
+returns timestamptz
+language sql immutable strict as $$
+    select p_time + make_interval(secs => least(p_seconds, 3155760000))
+$$;
+
+-- Emits an event unless the step says that it was emitted before, and answers for the item.
+-- `emitted` says that the checkpoint is still to be kept: the caller locks the run first.
 create or replace function absurd.write_emit(p_queue_name text, p_worker_id text, p_write jsonb)
 returns jsonb
 language plpgsql as $$
 declare
-    task_id uuid := p_write->>'task';
     run_id uuid := p_write->>'run';
+    code text := absurd.run_refusal(p_queue_name, p_worker_id, run_id);
+    emitted boolean := false;
 begin
-    if absurd.kept_state(p_queue_name, task_id, p_write->>'step') is null then
+    if code is null and absurd.kept_state(
+        p_queue_name, (p_write->>'task')::uuid, p_write->>'step') is null
+    then
         perform absurd.emit_event(p_write->>'queue', p_write->>'event', p_write->'payload');
-        perform absurd.held_run(p_queue_name, p_worker_id, run_id);
-        perform absurd.keep_checkpoint(p_queue_name, task_id, p_write->>'step', 'true', run_id);
+        emitted := true;
     end if;
-    return null;
+    return jsonb_build_object('item', p_write->'item', 'code', code,
+        'message', absurd.fence_message(run_id, code), 'emitted', emitted);
+exception when others then
+    return jsonb_build_object('item', p_write->'item', 'code', sqlstate, 'message', sqlerrm,
+        'emitted', false);
 end;
 $$;
 
@@ -37,53 +120,55 @@ create or replace function absurd.write_spawn(p_queue_name text, p_worker_id tex
 returns jsonb
 language plpgsql as $$
 declare
-    task_id uuid := p_write->>'task';
     run_id uuid := p_write->>'run';
-    kept jsonb := absurd.kept_state(p_queue_name, task_id, p_write->>'step');
+    held record := absurd.held_run(p_queue_name, p_worker_id, run_id);
+    kept jsonb := absurd.kept_state(p_queue_name, held.task_id, p_write->>'step');
 begin
-    if kept is not null then
-        return kept;
+    if kept is null then
+        select to_jsonb(spawned) into kept
+        from absurd.spawn_task(p_write->>'queue', p_write->>'name', p_write->'params',
+            p_write->'options') spawned;
+        perform absurd.keep_checkpoint(p_queue_name, held.task_id, p_write->>'step', kept,
+            run_id);
     end if;
-    perform absurd.held_run(p_queue_name, p_worker_id, run_id);
-    select to_jsonb(spawned) into kept
-    from absurd.spawn_task(p_write->>'queue', p_write->>'name', p_write->'params',
-        p_write->'options') spawned;
-    perform absurd.keep_checkpoint(p_queue_name, task_id, p_write->>'step', kept, run_id);
     return kept;
 end;
 $$;
 
 -- Parks a run until a time that is computed once and kept, in the form that every client reads.
+-- A checkpoint that is no text was not written by a sleep, and is replaced.
 create or replace function absurd.write_sleep(p_queue_name text, p_worker_id text, p_write jsonb)
 returns jsonb
 language plpgsql as $$
 declare
-    task_id uuid := p_write->>'task';
     run_id uuid := p_write->>'run';
+    held record := absurd.held_run(p_queue_name, p_worker_id, run_id);
     now timestamptz := absurd.current_time();
-    kept text;
+    kept jsonb := absurd.kept_state(p_queue_name, held.task_id, p_write->>'step');
     wake_at timestamptz;
 begin
-    perform absurd.held_run(p_queue_name, p_worker_id, run_id);
-    kept := absurd.kept_state(p_queue_name, task_id, p_write->>'step') #>> '{}';
-    wake_at := coalesce(kept, p_write->>'until')::timestamptz;
-    if wake_at is null then
-        wake_at := now + make_interval(secs => (p_write->>'seconds')::double precision);
-    end if;
-    if kept is null then
-        kept := to_char(wake_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"');
-        perform absurd.keep_checkpoint(p_queue_name, task_id, p_write->>'step', to_jsonb(kept),
+    if jsonb_typeof(kept) = 'string' then
+        wake_at := (kept #>> '{}')::timestamptz;
+    else
+        wake_at := coalesce((p_write->>'until')::timestamptz,
+            absurd.seconds_after(now, (p_write->>'seconds')::double precision));
+        kept := to_jsonb(
+            to_char(wake_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'));
+        if kept is null then
+            raise exception 'a sleep needs `seconds` or `until`' using errcode = 'AB005';
+        end if;
+        perform absurd.keep_checkpoint(p_queue_name, held.task_id, p_write->>'step', kept,
             run_id);
     end if;
     if wake_at > now then
-        perform absurd.park_run(p_queue_name, run_id, task_id, wake_at);
+        perform absurd.park_run(p_queue_name, run_id, held.task_id, wake_at);
     end if;
     return jsonb_build_object('parked', wake_at > now, 'wake_at', kept);
 end;
 $$;
 
 -- Ends a run badly. The same failure sent again by the same worker is no error: its first
--- answer was lost.
+-- answer was lost. A failure for another reason is one, most of all a lease that was over.
 create or replace function absurd.write_failure(
     p_queue_name text, p_worker_id text, p_write jsonb
 ) returns jsonb
@@ -91,20 +176,26 @@ language plpgsql as $$
 declare
     run_id uuid := p_write->>'run';
     run record := absurd.lock_run(p_queue_name, run_id);
+    is_repeat boolean;
 begin
     if run.state = 'failed' and run.claimed_by = p_worker_id then
+        execute format('select failure_reason is not distinct from $2 from absurd.%I
+            where run_id = $1', 'r_' || p_queue_name)
+            into is_repeat using run_id, p_write->'reason';
+    end if;
+    if is_repeat then
         return null;
     end if;
     perform absurd.held_run(p_queue_name, p_worker_id, run_id);
     perform absurd.end_attempt(p_queue_name, run_id, p_write->'reason',
-        absurd.current_time()
-            + make_interval(secs => (p_write->>'retry_in')::double precision),
+        absurd.seconds_after(
+            absurd.current_time(), (p_write->>'retry_in')::double precision),
         coalesce((p_write->>'terminal')::boolean, false));
     return null;
 end;
 $$;
 
--- Moves a run on: extends its lease, defers it, or hands it back with its attempt unspent.
+-- Moves a run on: defers it, or hands it back with its attempt unspent.
 create or replace function absurd.write_move(p_queue_name text, p_worker_id text, p_write jsonb)
 returns jsonb
 language plpgsql as $$
@@ -112,14 +203,10 @@ declare
     run_id uuid := p_write->>'run';
     now timestamptz := absurd.current_time();
     held record := absurd.held_run(p_queue_name, p_worker_id, run_id);
-    after interval := make_interval(secs => (p_write->>'seconds')::double precision);
 begin
-    if p_write->>'op' = 'extend' then
-        execute format('update absurd.%I set claim_expires_at = $2
-            where run_id = $1 and claim_expires_at is not null', 'r_' || p_queue_name)
-            using run_id, now + after;
-    elsif p_write->>'op' = 'defer' then
-        perform absurd.park_run(p_queue_name, run_id, held.task_id, now + after);
+    if p_write->>'op' = 'defer' then
+        perform absurd.park_run(p_queue_name, run_id, held.task_id,
+            absurd.seconds_after(now, (p_write->>'seconds')::double precision));
     elsif p_write->>'op' = 'release' then
         execute format('update absurd.%I set state = ''pending'', claimed_by = null,
                 claim_expires_at = null, available_at = $2
