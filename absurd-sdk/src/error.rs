@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
+    cron::BadCron,
     db::{ConnectError, DbError, SqlState},
     ids::{InvalidName, TaskId},
     payload::PayloadError,
@@ -48,6 +49,9 @@ pub enum Error {
     /// Text that is no length of time.
     #[error(transparent)]
     Period(#[from] BadPeriod),
+    /// A cron pattern or a time zone that can't be read.
+    #[error(transparent)]
+    Cron(#[from] BadCron),
     /// An option that can't be used.
     #[error("the option `{option}` can't be used: {problem}")]
     Option {
@@ -183,6 +187,8 @@ pub(crate) enum Kind {
     /// A failure.
     Failed {
         terminal: bool,
+        /// When to try again, before what the policy says.
+        retry_after: Option<Duration>,
         name: Cow<'static, str>,
         error: Box<dyn StdError + Send + Sync>,
     },
@@ -226,6 +232,26 @@ impl TaskError {
         error
     }
 
+    /// An error that says itself when to try again: a service that is busy until then. It goes
+    /// before the retry policy of step and task.
+    pub fn retry_after(error: impl Into<Self>, delay: Duration) -> Self {
+        let mut error = error.into();
+        if let Kind::Failed { retry_after, .. } = &mut *error.0 {
+            *retry_after = Some(delay);
+        }
+        error
+    }
+
+    /// Kind of the error: the type's name, as dead letters and filters show it.
+    pub fn name(&self) -> &str {
+        match &*self.0 {
+            Kind::Failed { name, .. } => name,
+            Kind::TimedOut { .. } => "TimeoutError",
+            Kind::Child { .. } => "ChildFailed",
+            Kind::Interrupt(_) => "Interrupt",
+        }
+    }
+
     /// A failure made of words only.
     pub fn msg(message: impl Into<String>) -> Self {
         Self::named("Error", Message(message.into()))
@@ -263,6 +289,7 @@ impl TaskError {
     ) -> Self {
         Self(Box::new(Kind::Failed {
             terminal: false,
+            retry_after: None,
             name: name.into(),
             error: Box::new(error),
         }))
@@ -280,24 +307,21 @@ impl TaskError {
         Self(Box::new(Kind::Child { task, failure }))
     }
 
-    pub(crate) fn kind(&self) -> &Kind {
-        &self.0
+    pub(crate) fn retry_after_of(&self) -> Option<Duration> {
+        match &*self.0 {
+            Kind::Failed { retry_after, .. } => *retry_after,
+            _ => None,
+        }
     }
 
     /// The stored form.
     pub(crate) fn failure(&self) -> Failure {
-        let name = match &*self.0 {
-            Kind::Failed { name, .. } => name.clone().into_owned(),
-            Kind::TimedOut { .. } => "TimeoutError".to_owned(),
-            Kind::Child { .. } => "ChildFailed".to_owned(),
-            Kind::Interrupt(_) => "Interrupt".to_owned(),
-        };
         let message = match &*self.0 {
             Kind::Failed { error, .. } => chain(error.as_ref()),
             _ => self.to_string(),
         };
         Failure {
-            name,
+            name: self.name().to_owned(),
             // A message must be kept whatever it quotes; PostgreSQL can't keep this character.
             message: message.replace('\0', "\u{fffd}"),
             stack: None,

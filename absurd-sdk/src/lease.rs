@@ -3,7 +3,7 @@
 
 use std::{
     future::Future,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -25,6 +25,8 @@ pub(crate) enum Loss {
 pub(crate) struct Lease {
     length: Duration,
     ends: Arc<Mutex<Instant>>,
+    /// Renewed until then, for ever where it is absent.
+    renewed_until: Arc<OnceLock<Instant>>,
     lost: Arc<watch::Sender<Option<Loss>>>,
 }
 
@@ -35,6 +37,7 @@ impl Lease {
         Self {
             length,
             ends,
+            renewed_until: Arc::default(),
             lost: Arc::new(watch::Sender::new(None)),
         }
     }
@@ -47,8 +50,20 @@ impl Lease {
         *self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The run may not be held longer than that from now on.
+    pub(crate) fn renewable_for(&self, time: Duration) {
+        if let Some(until) = Instant::now().checked_add(time) {
+            // Said once in the life of a lease.
+            let _ = self.renewed_until.set(until);
+        }
+    }
+
     /// Less than two thirds of the lease are left: time to renew it.
     pub(crate) fn is_stale(&self) -> bool {
+        let renewable = |until: &Instant| *until > Instant::now();
+        if !self.renewed_until.get().is_none_or(renewable) {
+            return false;
+        }
         self.ends().saturating_duration_since(Instant::now()) < self.length * 2 / 3
     }
 

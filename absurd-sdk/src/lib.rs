@@ -3,6 +3,7 @@
 // The order of these lines is the order of the crate: a module imports only from modules
 // above it, or from its own folder.
 pub mod config;
+mod cron;
 mod ids;
 mod names;
 pub mod observe;
@@ -24,25 +25,33 @@ mod checkpoints;
 mod store;
 mod writer;
 
+mod live;
+
 mod context;
 mod handler;
 
 mod registry;
+mod scheduler;
 mod worker;
 
 pub use absurd_macros::task;
 
 pub use self::{
+    checkpoints::Nondeterminism,
     client::{
-        CheckpointRecord, CleanedUp, Client, ClientBuilder, EventFilter, EventRecord, QueueOptions,
-        QueuePolicy, QueueStats, ResultOf, RunRecord, Spawn, SpawnBatch, SpawnOptions, Spawned,
-        StorageMode, TaskDetails, TaskFilter, TaskHandle, TaskPlace, TaskSnapshot, TaskSummary,
-        WaitRecord,
+        BulkRetried, CatchUp, Chain, CheckpointRecord, CleanedUp, Client, ClientBuilder,
+        DeadLetter, DeadLetterAct, DeadLetterFilter, DeadLetterState, EventFilter, EventRecord,
+        FailedAttempt, Fork, Limit, LimitOn, LimitRecord, LogLine, Overlap, QueueOptions,
+        QueuePolicy, QueueStats, Redrive, ResultOf, RunRecord, ScheduleRecord, SetSchedule, Spawn,
+        SpawnBatch, SpawnOptions, SpawnWindow, Spawned, Start, StorageMode, TaskDetails,
+        TaskFilter, TaskHandle, TaskPlace, TaskSnapshot, TaskSummary, WaitRecord,
     },
     context::{
-        AwaitEvent, AwaitTask, BegunStep, ChildHandle, Context, DetachedContext, RunInfo,
-        SpawnChild, Step, StepHandle, current_run,
+        AwaitEvent, AwaitTask, BegunStep, Branches, ChildHandle, Context, DetachedContext,
+        LogLevel, MapBranches, OnParentEnd, Racers, Reporter, RetriedStep, RunInfo, SpawnChild,
+        Step, StepHandle, current_run,
     },
+    cron::{BadCron, CronPattern},
     db::{ConnectError, DbError, DriverError},
     error::{Error, Failure, TaskError, TaskResult, chain},
     handler::{State, StateKey, States, TaskCall, TaskHandler},
@@ -52,9 +61,10 @@ pub use self::{
     payload::PayloadError,
     period::{BadPeriod, Period},
     retry::{Attempts, Cancellation, InvalidRetryPolicy, RetryPolicy},
+    scheduler::Scheduler,
     state::{RunState, TaskState, UnknownState},
     task::{OutputOf, ParamsOf, TaskDef, TaskDefaults, TaskFn, TaskSchema},
-    worker::{Execution, Worker, WorkerBuilder, WorkerHandle, WrapExecution},
+    worker::{Execution, TerminalWhen, Worker, WorkerBuilder, WorkerHandle, WrapExecution},
 };
 
 /// The statements that the SDK sends, name and text, for tests that hold them against a schema.

@@ -25,6 +25,20 @@ pub(crate) fn spawn(task_name: &str) -> String {
     format!("$spawn:{task_name}")
 }
 
+/// The header that says which version of the code spawned a task.
+pub(crate) const VERSION_HEADER: &str = "task-version";
+
+/// Says that a task does what a change of the code brought.
+pub(crate) fn patched(change: &str) -> String {
+    format!("$patched:{change}")
+}
+
+/// The registration of a task that undoes this one's work. `spawn_compensations` looks for it.
+pub(crate) fn rollback(task_name: &str) -> String {
+    format!("$rollback:{task_name}")
+}
+
+pub(crate) const ATTRIBUTES: &str = "$attributes";
 pub(crate) const NOW: &str = "$now";
 
 /// When a wait on upstream's schema gives up.

@@ -54,6 +54,20 @@ impl RetryPolicy {
         }
     }
 
+    /// The delay after failure `n`, from 1, where this process itself waits.
+    pub(crate) fn delay(self, failure: u32) -> Duration {
+        match self {
+            Self::Immediate => Duration::ZERO,
+            Self::Fixed { base } => base,
+            Self::Exponential { base, factor, max } => {
+                let max = max.unwrap_or(DELAY_MAX);
+                let growth = factor.powf(f64::from(failure.saturating_sub(1)));
+                let seconds = base.as_secs_f64() * growth;
+                Duration::try_from_secs_f64(seconds).map_or(max, |delay| delay.min(max))
+            }
+        }
+    }
+
     /// The wire form, checked by the rules that the engine has for it, so that a
     /// policy one database would store and stumble over later is refused here.
     pub(crate) fn to_json(self) -> Result<Value, InvalidRetryPolicy> {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     db::{
-        DbError, SqlState, Waited,
+        DbError, PgConnection, PgTransaction, SqlState, Waited,
         writes::{Wait, Write},
     },
     ids::{RunId, TaskId},
@@ -21,13 +21,37 @@ pub(crate) trait RunStore: Send + Sync {
     /// Parks the run unless what it waits for is there already.
     fn wait(&self, wait: Wait) -> BoxFuture<'_, Result<Waited, Refusal>>;
 
+    /// Parks the run on several waits unless some are over, which are the answer; without
+    /// `park` it only looks.
+    fn wait_for_any(
+        &self,
+        waits: Vec<Wait>,
+        park: bool,
+    ) -> BoxFuture<'_, Result<Vec<(usize, Waited)>, Refusal>>;
+
     /// All checkpoints of a run that has too many to come along with its claim.
     fn checkpoints(
         &self,
         task: TaskId,
         run: RunId,
-    ) -> BoxFuture<'_, Result<Vec<(String, Value)>, Refusal>>;
+    ) -> BoxFuture<'_, Result<Vec<Checkpoint>, Refusal>>;
+
+    /// A transaction for the user's own statements and a checkpoint.
+    fn begin(&self) -> BoxFuture<'_, Result<PgTransaction, Refusal>>;
+
+    /// Keeps a checkpoint inside a transaction.
+    fn write_on<'a>(
+        &'a self,
+        connection: &'a mut PgConnection,
+        write: Write,
+    ) -> BoxFuture<'a, Result<(), Refusal>>;
+
+    /// Writes what nobody waits for, and what may be lost.
+    fn tell(&self, write: Write);
 }
+
+/// A checkpoint's name, state, and place.
+pub(crate) type Checkpoint = (String, Value, Option<i32>);
 
 /// Why a write was not kept.
 #[derive(Debug, Clone)]

@@ -2,9 +2,6 @@
 //! a task alone pays one trip a step, a thousand tasks share commits, and nobody waits
 //! for a timer.
 
-use std::future::Future;
-
-use futures::future::BoxFuture;
 use serde_json::Value;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -12,13 +9,10 @@ use tokio::{
 };
 
 use crate::{
-    db::{
-        Db, DbError, SqlState, Waited, WriteRow, pauses,
-        writes::{Wait, Write},
-    },
-    ids::{QueueName, RunId, TaskId},
+    db::{Db, DbError, SqlState, WriteRow, writes::Write},
+    ids::QueueName,
     lease::Lease,
-    store::{Refusal, RunStore},
+    store::Refusal,
 };
 
 /// Most writes of one batch: bounds the statement's size and how long it holds its locks.
@@ -54,6 +48,24 @@ impl WriterHandle {
             return Err(Refusal::LeaseLost);
         }
         answer.await.unwrap_or(Err(Refusal::LeaseLost))
+    }
+
+    /// Sends a write whose fate nobody wants to know. It is left out when the writer can't keep
+    /// up.
+    pub(crate) fn tell(&self, write: Write, lease: &Lease) {
+        let (reply, _) = oneshot::channel();
+        let give_up = lease.ends();
+        if self
+            .orders
+            .try_send(Order {
+                write,
+                give_up,
+                reply,
+            })
+            .is_err()
+        {
+            tracing::debug!("progress or log lines left out, the writer is busy");
+        }
     }
 }
 
@@ -118,7 +130,11 @@ impl Writer {
             return self.flush_one_by_one(batch).await;
         }
         let writes: Vec<&Write> = batch.iter().map(|order| &order.write).collect();
-        match self.db.write_runs(&self.queue, &self.worker, &writes).await {
+        match self
+            .db
+            .write_runs(None, &self.queue, &self.worker, &writes)
+            .await
+        {
             Ok(rows) => settle(batch, rows),
             // Something in it can't even be read: only that is to be refused.
             Err(error) if !is_worth_another_try(&error) && batch.len() > 1 => {
@@ -166,7 +182,7 @@ impl Order {
     }
 }
 
-fn is_worth_another_try(error: &DbError) -> bool {
+pub(crate) fn is_worth_another_try(error: &DbError) -> bool {
     error.is_outage() || error.state() == Some(SqlState::TryAgain)
 }
 
@@ -217,61 +233,4 @@ fn give_up_late(batch: Vec<Order>) -> Vec<Order> {
         let _ = order.reply.send(Err(Refusal::LeaseLost));
     }
     rest
-}
-
-/// The store of a run that a worker executes.
-pub(crate) struct LiveStore {
-    pub(crate) db: Db,
-    pub(crate) writer: WriterHandle,
-    pub(crate) lease: Lease,
-    pub(crate) queue: QueueName,
-    pub(crate) worker: String,
-}
-
-impl LiveStore {
-    /// Tries again while the database is away and the lease is ours.
-    async fn patiently<T, F>(&self, call: impl Fn() -> F + Send) -> Result<T, Refusal>
-    where
-        F: Future<Output = Result<T, DbError>> + Send,
-    {
-        let mut pauses = pauses();
-        loop {
-            match call().await {
-                Err(error) if is_worth_another_try(&error) => {
-                    let pause = pauses.next().unwrap_or_default();
-                    if Instant::now() + pause > self.lease.ends() {
-                        return Err(Refusal::LeaseLost);
-                    }
-                    tokio::time::sleep(pause).await;
-                }
-                answer => return answer.map_err(Refusal::from),
-            }
-        }
-    }
-
-    async fn wait_once(&self, wait: &Wait) -> Result<Waited, DbError> {
-        let features = self.db.features().await?;
-        if features.is_some_and(|features| features.waits) {
-            return self.db.wait(&self.queue, &self.worker, wait).await;
-        }
-        self.db.wait_by_contract(&self.queue, wait).await
-    }
-}
-
-impl RunStore for LiveStore {
-    fn write(&self, write: Write) -> BoxFuture<'_, Result<Value, Refusal>> {
-        Box::pin(self.writer.write(write, &self.lease))
-    }
-
-    fn wait(&self, wait: Wait) -> BoxFuture<'_, Result<Waited, Refusal>> {
-        Box::pin(async move { self.patiently(|| self.wait_once(&wait)).await })
-    }
-
-    fn checkpoints(
-        &self,
-        task: TaskId,
-        run: RunId,
-    ) -> BoxFuture<'_, Result<Vec<(String, Value)>, Refusal>> {
-        Box::pin(self.patiently(move || self.db.checkpoints(&self.queue, task, run)))
-    }
 }

@@ -1,18 +1,19 @@
 -- Checkpoints: what a task remembers.
 
--- Writes a checkpoint unconditionally.
+-- Writes a checkpoint unconditionally. `p_place`: see queue_columns.
 create or replace function absurd.keep_checkpoint(
-    p_queue_name text, p_task_id uuid, p_step_name text, p_state jsonb, p_run_id uuid
+    p_queue_name text, p_task_id uuid, p_step_name text, p_state jsonb, p_run_id uuid,
+    p_place integer default null
 ) returns void
 language plpgsql as $$
 begin
     execute format('insert into absurd.%I as c
-            (task_id, checkpoint_name, state, status, owner_run_id, updated_at)
-        values ($1, $2, $3, ''committed'', $4, $5)
+            (task_id, checkpoint_name, state, status, owner_run_id, updated_at, place)
+        values ($1, $2, $3, ''committed'', $4, $5, $6)
         on conflict (task_id, checkpoint_name) do update set state = excluded.state,
             status = excluded.status, owner_run_id = excluded.owner_run_id,
-            updated_at = excluded.updated_at', 'c_' || p_queue_name)
-        using p_task_id, p_step_name, p_state, p_run_id, absurd.current_time();
+            updated_at = excluded.updated_at, place = excluded.place', 'c_' || p_queue_name)
+        using p_task_id, p_step_name, p_state, p_run_id, absurd.current_time(), p_place;
 end;
 $$;
 

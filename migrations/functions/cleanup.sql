@@ -86,6 +86,8 @@ begin
             using ended;
         get diagnostics deleted = row_count;
     end loop;
+    delete from absurd.progress where queue_name = p_queue_name and task_id = any (ended);
+    delete from absurd.log_lines where queue_name = p_queue_name and task_id = any (ended);
     return deleted;
 end;
 $$;

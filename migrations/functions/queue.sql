@@ -42,6 +42,28 @@ language sql stable as $$
         where relnamespace = 'absurd'::regnamespace and relname = p_name)
 $$;
 
+-- The columns that we add to the contract's tables, all of them null or constant where nobody
+-- uses them.
+--
+-- `awaited_by`: who is to be told of the task's end. `policy`: what the contract has no word for,
+-- from timeouts to chains. `attributes`: for users to find tasks by. `lane`: the task's name and
+-- its key where limits or fairness need them, after `$paused` while the task is. `place`: how
+-- many operations the function had begun when it reached this one.
+create or replace function absurd.queue_columns()
+returns table (prefix text, name text, definition text)
+language sql immutable as $$
+    values ('t_', 'awaited_by', 'text[]'), ('t_', 'policy', 'jsonb'),
+        ('t_', 'attributes', 'jsonb'), ('r_', 'priority', 'integer not null default 0'),
+        ('r_', 'lane', 'text[]'), ('c_', 'place', 'integer')
+$$;
+
+-- The same for a table's definition.
+create or replace function absurd.own_columns(p_prefix text) returns text
+language sql immutable as $$
+    select string_agg(name || ' ' || definition, ', ')
+    from absurd.queue_columns() where prefix = p_prefix
+$$;
+
 -- The definitions of a queue's tables, by name.
 create or replace function absurd.queue_tables(p_queue_name text, p_partitioned boolean)
 returns table (name text, definition text)
@@ -71,7 +93,7 @@ language sql stable as $$
         completed_payload jsonb,
         cancelled_at timestamptz,
         idempotency_key text' || case when p_partitioned then '' else ' unique' end || ',
-        awaited_by text[])' || by_task from layout
+        ' || absurd.own_columns('t_') || ')' || by_task from layout
     union all select 'r_' || p_queue_name, '(
         run_id uuid primary key,
         task_id uuid not null,
@@ -87,7 +109,8 @@ language sql stable as $$
         failed_at timestamptz,
         result jsonb,
         failure_reason jsonb,
-        created_at timestamptz not null default absurd.current_time())' || by_run from layout
+        created_at timestamptz not null default absurd.current_time(),
+        ' || absurd.own_columns('r_') || ')' || by_run from layout
     union all select 'c_' || p_queue_name, '(
         task_id uuid not null,
         checkpoint_name text not null,
@@ -95,6 +118,7 @@ language sql stable as $$
         status text not null default ''committed'',
         owner_run_id uuid,
         updated_at timestamptz not null default absurd.current_time(),
+        ' || absurd.own_columns('c_') || ',
         primary key (task_id, checkpoint_name))' || by_task from layout
     union all select 'e_' || p_queue_name, '(
         event_name text primary key,
@@ -130,7 +154,10 @@ language sql stable as $$
         ('w_', '_eni', '(event_name)'),
         ('w_', '_ti', '(task_id)'),
         ('i_', '_ti', '(task_id)'),
-        ('r_', '_due', '(available_at, run_id) where state in (''pending'', ''sleeping'')'),
+        ('r_', '_lan', '(lane, priority desc, available_at, run_id)
+            where state in (''pending'', ''sleeping'')'),
+        ('t_', '_par', '((policy->''parent''->>''task'')) where policy ? ''parent'''),
+        ('t_', '_atr', 'using gin (attributes jsonb_path_ops) where attributes is not null'),
         ('t_', '_pdl', '(absurd.policy_deadline(cancellation, enqueue_at, first_started_at))
             where cancellation is not null and state in (''pending'', ''running'', ''sleeping'')'),
         ('r_', '_cmp', '(completed_at, task_id) where state = ''completed'''),
@@ -149,12 +176,13 @@ language sql stable as $$
         from absurd.queue_tables(p_queue_name, p_partitioned)
         where not absurd.has_relation(name)
         union all
-        select 2, format('alter table absurd.%I add column if not exists awaited_by text[]',
-            't_' || p_queue_name)
-        where absurd.has_relation('t_' || p_queue_name) and not exists (
+        select 2, format('alter table absurd.%I add column if not exists %I %s',
+            prefix || p_queue_name, name, definition)
+        from absurd.queue_columns()
+        where absurd.has_relation(prefix || p_queue_name) and not exists (
             select from pg_catalog.pg_attribute
-            where attrelid = to_regclass(format('absurd.%I', 't_' || p_queue_name))
-                and attname = 'awaited_by' and not attisdropped)
+            where attrelid = to_regclass(format('absurd.%I', prefix || p_queue_name))
+                and attname = name and not attisdropped)
         union all
         select 3, format('create index if not exists %I %s', name, definition)
         from absurd.queue_indexes(p_queue_name, p_partitioned)
@@ -255,7 +283,12 @@ begin
             execute format('drop table absurd.%I cascade', prefix || p_queue_name);
         end if;
     end loop;
-    delete from absurd.queues where queue_name = p_queue_name;
+    foreach prefix in array array['limits', 'rate_usage', 'spawn_windows', 'schedules',
+        'dead_letters', 'progress', 'log_lines', 'queues']
+    loop
+        execute format('delete from absurd.%I where queue_name = $1', prefix)
+            using p_queue_name;
+    end loop;
 end;
 $$;
 

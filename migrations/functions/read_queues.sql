@@ -50,7 +50,8 @@ $$;
 create or replace function absurd.queue_stats(p_queue_name text default null)
 returns table (
     queue_name text, pending bigint, running bigint, sleeping bigint, completed bigint,
-    failed bigint, cancelled bigint, due bigint, oldest_due_at timestamptz
+    failed bigint, cancelled bigint, due bigint, oldest_due_at timestamptz,
+    paused_at timestamptz
 )
 language plpgsql stable as $$
 declare
@@ -66,7 +67,8 @@ begin
                 (select count(*) from absurd.%1$I where state = ''completed''),
                 (select count(*) from absurd.%2$I where state = ''failed''),
                 (select count(*) from absurd.%2$I where state = ''cancelled''),
-                live.due, live.oldest_due_at
+                live.due, live.oldest_due_at,
+                (select paused_at from absurd.queues where queue_name = $1)
             from (
                 select count(*) filter (where r.state = ''pending'') as pending,
                     count(*) filter (where r.state = ''sleeping'') as sleeping,

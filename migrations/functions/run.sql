@@ -51,20 +51,18 @@ create or replace function absurd.finish_run(
 ) returns void
 language plpgsql as $$
 declare
-    awaited boolean;
+    task record;
 begin
     execute format('update absurd.%I set state = ''completed'', completed_at = $2, result = $3
         where run_id = $1', 'r_' || p_queue_name)
         using p_run_id, absurd.current_time(), p_result;
     execute format('update absurd.%I set state = ''completed'', completed_payload = $2,
             last_attempt_run = $3
-        where task_id = $1 returning awaited_by is not null', 't_' || p_queue_name)
-        into awaited using p_task_id, p_result, p_run_id;
+        where task_id = $1 returning awaited_by, policy', 't_' || p_queue_name)
+        into task using p_task_id, p_result, p_run_id;
     execute format('delete from absurd.%I where run_id = $1', 'w_' || p_queue_name)
         using p_run_id;
-    if awaited then
-        perform absurd.announce_end(p_queue_name, p_task_id);
-    end if;
+    perform absurd.after_end(p_queue_name, p_task_id, task.awaited_by, task.policy);
 end;
 $$;
 
@@ -126,6 +124,20 @@ exception when sqlstate 'AB003' then
 end;
 $$;
 
+-- Adds the attempt that follows another one, with its lane and priority.
+create or replace function absurd.add_run(
+    p_queue_name text, p_new_run uuid, p_old_run uuid, p_state text, p_available_at timestamptz
+) returns void
+language plpgsql as $$
+begin
+    execute format('insert into absurd.%1$I (run_id, task_id, attempt, state, available_at,
+            created_at, priority, lane)
+        select $1, task_id, attempt + 1, $3, $4, $5, priority, lane
+        from absurd.%1$I where run_id = $2', 'r_' || p_queue_name)
+        using p_new_run, p_old_run, p_state, p_available_at, absurd.current_time();
+end;
+$$;
+
 -- What fail_run does once the run is locked. `p_terminal` allows no further attempt.
 create or replace function absurd.end_attempt(
     p_queue_name text, p_run_id uuid, p_reason jsonb, p_retry_at timestamptz, p_terminal boolean
@@ -160,10 +172,7 @@ begin
     end if;
     if task_state in ('sleeping', 'pending') then
         new_run := absurd.portable_uuidv7();
-        execute format('insert into absurd.%I (run_id, task_id, attempt, state, available_at,
-                created_at)
-            values ($1, $2, $3, $4, $5, $6)', 'r_' || p_queue_name)
-            using new_run, run.task_id, run.attempt + 1, task_state, next_at, now;
+        perform absurd.add_run(p_queue_name, new_run, p_run_id, task_state, next_at);
     end if;
     execute format('update absurd.%I set state = $2, attempts = greatest(attempts, $3),
             last_attempt_run = $4,
@@ -176,8 +185,11 @@ begin
         using p_run_id;
     if task_state = 'pending' then
         perform absurd.wake_workers(p_queue_name);
-    elsif task_state <> 'sleeping' and task.awaited_by is not null then
-        perform absurd.announce_end(p_queue_name, run.task_id);
+    elsif task_state <> 'sleeping' then
+        if task_state = 'failed' then
+            perform absurd.write_dead_letter(p_queue_name, run.task_id);
+        end if;
+        perform absurd.after_end(p_queue_name, run.task_id, task.awaited_by, task.policy);
     end if;
 end;
 $$;
@@ -217,11 +229,12 @@ language plpgsql as $$
 declare
     task record;
 begin
+    perform absurd.cancel_children(p_queue_name, p_task_id);
     execute format('select 1 from absurd.%I
         where task_id = $1 and state in (''pending'', ''running'', ''sleeping'')
         order by run_id for update', 'r_' || p_queue_name) using p_task_id;
-    execute format('select task_id, state, awaited_by from absurd.%I where task_id = $1
-        for update', 't_' || p_queue_name) into task using p_task_id;
+    execute format('select task_id, state, awaited_by, policy from absurd.%I
+        where task_id = $1 for update', 't_' || p_queue_name) into task using p_task_id;
     if task.task_id is null then
         raise exception 'task % not found in queue "%"', p_task_id, p_queue_name;
     end if;
@@ -237,8 +250,9 @@ begin
         where task_id = $1', 't_' || p_queue_name) using p_task_id, absurd.current_time();
     execute format('delete from absurd.%I where task_id = $1', 'w_' || p_queue_name)
         using p_task_id;
-    if task.awaited_by is not null then
-        perform absurd.announce_end(p_queue_name, p_task_id);
+    if task.state = 'running' then
+        perform absurd.tell_of_cancel(p_queue_name);
     end if;
+    perform absurd.after_end(p_queue_name, p_task_id, task.awaited_by, task.policy);
 end;
 $$;

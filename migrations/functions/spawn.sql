@@ -17,7 +17,73 @@ begin
     if attempts < 1 then
         raise exception 'max_attempts must be at least 1, not %', attempts;
     end if;
+    if trim(p_options->>'key') = '' then
+        raise exception 'key must not be blank' using errcode = 'AB005';
+    elsif jsonb_typeof(p_options->'attributes') <> 'object' then
+        raise exception 'attributes must be a JSON object' using errcode = 'AB005';
+    end if;
     return attempts;
+end;
+$$;
+
+-- When the first run of a task is due.
+create or replace function absurd.start_time(p_options jsonb, p_now timestamptz)
+returns timestamptz
+language plpgsql immutable as $$
+begin
+    return greatest(p_now, coalesce((p_options->>'start_at')::timestamptz,
+        absurd.seconds_after(p_now, (p_options->>'delay_seconds')::double precision)));
+end;
+$$;
+
+-- Under `unique`, {key, seconds, debounce}: finds the task that stands for the window's key, or
+-- makes the new one stand for it. A debounced task that has not begun takes the new params, and
+-- begins when the window, which starts anew, ends.
+create or replace function absurd.spawned_in_window(
+    p_queue_name text, p_window jsonb, p_params jsonb, p_new_task uuid, p_now timestamptz
+) returns uuid
+language plpgsql as $$
+declare
+    window_end timestamptz :=
+        absurd.seconds_after(p_now, (p_window->>'seconds')::double precision);
+    debounce boolean := coalesce((p_window->>'debounce')::boolean, false);
+    standing record;
+    moved integer := 0;
+begin
+    delete from absurd.spawn_windows where ctid in (
+        select ctid from absurd.spawn_windows
+        where queue_name = p_queue_name and ends_at <= p_now
+        order by ends_at limit 10 for update skip locked);
+    insert into absurd.spawn_windows (queue_name, window_key, task_id, ends_at)
+    values (p_queue_name, p_window->>'key', p_new_task, window_end)
+    on conflict (queue_name, window_key) do nothing;
+    select task_id, ends_at into standing from absurd.spawn_windows
+    where queue_name = p_queue_name and window_key = p_window->>'key' for update;
+    if standing.task_id = p_new_task then
+        return null;
+    end if;
+    if debounce then
+        execute format('
+            with run as (
+                update absurd.%1$I r set available_at = $2 from absurd.%2$I t
+                where t.task_id = $1 and r.run_id = t.last_attempt_run
+                    and r.state = ''pending'' and r.started_at is null
+                returning r.task_id
+            )
+            update absurd.%2$I t set params = $3 from run where t.task_id = run.task_id',
+            'r_' || p_queue_name, 't_' || p_queue_name)
+            using standing.task_id, window_end, coalesce(p_params, 'null');
+        get diagnostics moved = row_count;
+    end if;
+    if moved = 1 then
+        update absurd.spawn_windows set ends_at = window_end
+        where queue_name = p_queue_name and window_key = p_window->>'key';
+    elsif debounce or standing.ends_at <= p_now then
+        update absurd.spawn_windows set ends_at = window_end, task_id = p_new_task
+        where queue_name = p_queue_name and window_key = p_window->>'key';
+        return null;
+    end if;
+    return standing.task_id;
 end;
 $$;
 
@@ -35,8 +101,25 @@ declare
     now timestamptz := absurd.current_time();
     new_task uuid := absurd.portable_uuidv7();
     new_run uuid := absurd.portable_uuidv7();
+    start_at timestamptz := absurd.start_time(options, now);
+    standing uuid;
     inserted integer;
 begin
+    if options ? 'unique' then
+        standing := absurd.spawned_in_window(
+            p_queue_name, options->'unique', p_params, new_task, now);
+        if standing is not null then
+            return query execute format('
+                select task_id, last_attempt_run, attempts, false from absurd.%I
+                where task_id = $1', 't_' || p_queue_name) using standing;
+            if found then
+                return;
+            end if;
+        elsif (options->'unique'->>'debounce')::boolean then
+            start_at := greatest(start_at, absurd.seconds_after(
+                now, (options->'unique'->>'seconds')::double precision));
+        end if;
+    end if;
     if partitioned then
         execute format('insert into absurd.%I (idempotency_key, task_id) values ($1, $2)
             on conflict do nothing', 'i_' || p_queue_name) using key, new_task;
@@ -48,23 +131,28 @@ begin
     end if;
     execute format('insert into absurd.%I (task_id, task_name, params, headers, retry_strategy,
             max_attempts, cancellation, enqueue_at, state, attempts, last_attempt_run,
-            idempotency_key)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, ''pending'', 1, $9, $10) %s',
+            idempotency_key, policy, attributes)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, ''pending'', 1, $9, $10, $11, $12) %s',
         't_' || p_queue_name,
         case when key is not null and not partitioned
             then 'on conflict (idempotency_key) do nothing' end)
         using new_task, p_task_name, coalesce(p_params, 'null'), options->'headers',
-            options->'retry_strategy', max_attempts, options->'cancellation', now, new_run, key;
+            options->'retry_strategy', max_attempts, options->'cancellation', now, new_run, key,
+            options->'policy', options->'attributes';
     get diagnostics inserted = row_count;
     if inserted = 0 then
         return query select * from absurd.spawned_before(p_queue_name, key, false);
         return;
     end if;
     execute format('insert into absurd.%I (run_id, task_id, attempt, state, available_at,
-            created_at)
-        values ($1, $2, 1, ''pending'', $3, $3)', 'r_' || p_queue_name)
-        using new_run, new_task, now;
-    perform absurd.wake_workers(p_queue_name);
+            created_at, priority, lane)
+        values ($1, $2, 1, ''pending'', $3, $4, $5, $6)', 'r_' || p_queue_name)
+        using new_run, new_task, start_at, now,
+            coalesce((options->>'priority')::integer, 0),
+            absurd.lane_of(p_queue_name, p_task_name, options->>'key');
+    if start_at <= now then
+        perform absurd.wake_workers(p_queue_name);
+    end if;
     return query select new_task, new_run, 1, true;
 end;
 $$;
@@ -132,6 +220,8 @@ begin
                 'headers', task.headers,
                 'retry_strategy', task.retry_strategy,
                 'cancellation', task.cancellation,
+                'attributes', task.attributes,
+                'policy', absurd.policy_of_copy(task.policy),
                 'max_attempts', coalesce(wanted, task.max_attempts))));
         return;
     end if;
@@ -140,10 +230,9 @@ begin
         raise exception 'max_attempts (%) must be greater than current attempts (%)',
             wanted, task.attempts;
     end if;
-    execute format('insert into absurd.%I (run_id, task_id, attempt, state, available_at,
-            created_at)
-        values ($1, $2, $3, ''pending'', $4, $4)', 'r_' || p_queue_name)
-        using new_run, p_task_id, task.attempts + 1, now;
+    perform absurd.add_run(p_queue_name, new_run, task.last_attempt_run, 'pending',
+        absurd.start_time(options, now));
+    perform absurd.retry_of_letter(p_queue_name, p_task_id);
     execute format('update absurd.%I set state = ''pending'', max_attempts = $2, attempts = $3,
             last_attempt_run = $4, cancelled_at = null
         where task_id = $1', 't_' || p_queue_name)

@@ -17,27 +17,33 @@ begin
         from jsonb_array_elements(p_tasks) with ordinality as tasks (value, place)
             cross join lateral absurd.spawn_task(
                 p_queue_name, value->>'name', value->'params', value->'options') spawned
-        where value->'options'->>'idempotency_key' is not null;
+        where value->'options' ?| array['idempotency_key', 'unique'];
     return query execute format('
         with task as materialized (
             select (place - 1)::integer as item, value->>''name'' as name,
                 coalesce(value->''params'', ''null'') as params, value->''options'' as options,
                 absurd.portable_uuidv7() as task_id, absurd.portable_uuidv7() as run_id
             from jsonb_array_elements($1) with ordinality as tasks (value, place)
-            where value->''options''->>''idempotency_key'' is null
+            where not coalesce(
+                value->''options'' ?| array[''idempotency_key'', ''unique''], false)
         ), tasks as (
             insert into absurd.%1$I (task_id, task_name, params, headers, retry_strategy,
-                max_attempts, cancellation, enqueue_at, state, attempts, last_attempt_run)
+                max_attempts, cancellation, enqueue_at, state, attempts, last_attempt_run,
+                policy, attributes)
             select task_id, name, params, options->''headers'', options->''retry_strategy'',
                 (options->>''max_attempts'')::integer, options->''cancellation'', $2,
-                ''pending'', 1, run_id
+                ''pending'', 1, run_id, options->''policy'', options->''attributes''
             from task
         ), runs as (
-            insert into absurd.%2$I (run_id, task_id, attempt, state, available_at, created_at)
-            select run_id, task_id, 1, ''pending'', $2, $2 from task
+            insert into absurd.%2$I (run_id, task_id, attempt, state, available_at, created_at,
+                priority, lane)
+            select run_id, task_id, 1, ''pending'', absurd.start_time(options, $2), $2,
+                coalesce((options->>''priority'')::integer, 0),
+                absurd.lane_of($3, name, options->>''key'')
+            from task
         )
         select item, task_id, run_id, 1, true from task',
-        't_' || p_queue_name, 'r_' || p_queue_name) using p_tasks, now;
+        't_' || p_queue_name, 'r_' || p_queue_name) using p_tasks, now, p_queue_name;
     perform absurd.wake_workers(p_queue_name);
 end;
 $$;

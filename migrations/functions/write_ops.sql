@@ -129,7 +129,11 @@ begin
         from absurd.spawn_task(p_write->>'queue', p_write->>'name', p_write->'params',
             p_write->'options') spawned;
         perform absurd.keep_checkpoint(p_queue_name, held.task_id, p_write->>'step', kept,
-            run_id);
+            run_id, (p_write->>'place')::integer);
+        if p_write->'options'->'policy'->>'on_parent_end' = 'cancel' then
+            perform absurd.remember_children_in(
+                p_queue_name, held.task_id, p_write->>'queue');
+        end if;
     end if;
     return kept;
 end;
@@ -158,7 +162,7 @@ begin
             raise exception 'a sleep needs `seconds` or `until`' using errcode = 'AB005';
         end if;
         perform absurd.keep_checkpoint(p_queue_name, held.task_id, p_write->>'step', kept,
-            run_id);
+            run_id, (p_write->>'place')::integer);
     end if;
     if wake_at > now then
         perform absurd.park_run(p_queue_name, run_id, held.task_id, wake_at);

@@ -103,7 +103,8 @@ begin
             loop
                 perform absurd.held_run(p_queue_name, p_worker_id, (write->>'run')::uuid);
                 perform absurd.keep_checkpoint(p_queue_name, (write->>'task')::uuid,
-                    write->>'step', 'true', (write->>'run')::uuid);
+                    write->>'step', 'true', (write->>'run')::uuid,
+                    (write->>'place')::integer);
             end loop;
             exit;
         exception when sqlstate 'AB001' or sqlstate 'AB002' or sqlstate 'AB004' then
@@ -137,7 +138,7 @@ begin
         with held as (
             select (value->>''item'')::integer as item, value->>''op'' as op,
                 value->>''run'' as run, r.run_id, r.task_id, value->>''step'' as step,
-                value->''state'' as state,
+                value->''state'' as state, (value->>''place'')::integer as place,
                 case value->>''op'' when ''extend'' then (value->>''seconds'')::integer
                     else nullif(greatest((value->>''extend'')::integer, 0), 0) end as extend,
                 r.state = ''running'' and r.claim_expires_at is not null as leased,
@@ -148,14 +149,14 @@ begin
             where value->>''op'' in (''checkpoint'', ''extend'')
         ), kept as (
             insert into absurd.%2$I
-                (task_id, checkpoint_name, state, status, owner_run_id, updated_at)
+                (task_id, checkpoint_name, state, status, owner_run_id, updated_at, place)
             select distinct on (task_id, step)
-                task_id, step, state, ''committed'', run_id, $3
+                task_id, step, state, ''committed'', run_id, $3, place
             from held where code is null and op = ''checkpoint''
             order by task_id, step, item desc
             on conflict (task_id, checkpoint_name) do update set state = excluded.state,
                 status = excluded.status, owner_run_id = excluded.owner_run_id,
-                updated_at = excluded.updated_at
+                updated_at = excluded.updated_at, place = excluded.place
         ), leases as (
             update absurd.%1$I r
             set claim_expires_at = $3 + make_interval(secs => extension.seconds)
@@ -198,19 +199,20 @@ begin
             update absurd.%2$I t set state = ''completed'', completed_payload = run.result,
                 last_attempt_run = run.run_id
             from run where t.task_id = run.task_id
-            returning t.task_id, run.run_id, t.awaited_by is not null as awaited
+            returning t.task_id, run.run_id, t.awaited_by, t.policy
         ), waits as (
             delete from absurd.%3$I w using run where w.run_id = run.run_id
         )
         select held.item, held.code, absurd.fence_message(held.run::uuid, held.code) as message,
-            task.task_id, coalesce(task.awaited, false) as awaited
+            task.task_id, task.awaited_by, task.policy
         from held left join task using (run_id)
         order by task.task_id',
         'r_' || p_queue_name, 't_' || p_queue_name, 'w_' || p_queue_name)
         using p_writes, p_worker_id, absurd.current_time()
     loop
-        if ended.awaited then
-            perform absurd.announce_end(p_queue_name, ended.task_id);
+        if ended.awaited_by is not null or ended.policy is not null then
+            perform absurd.after_end(
+                p_queue_name, ended.task_id, ended.awaited_by, ended.policy);
         end if;
         item := ended.item;
         code := ended.code;
@@ -238,6 +240,10 @@ begin
         when 'spawn' then absurd.write_spawn(p_queue_name, p_worker_id, p_write)
         when 'sleep' then absurd.write_sleep(p_queue_name, p_worker_id, p_write)
         when 'fail' then absurd.write_failure(p_queue_name, p_worker_id, p_write)
+        when 'progress' then absurd.write_progress(p_queue_name, p_worker_id, p_write)
+        when 'log' then absurd.write_log(p_queue_name, p_worker_id, p_write)
+        when 'compensate' then absurd.write_compensation(p_queue_name, p_worker_id, p_write)
+        when 'attributes' then absurd.write_attributes(p_queue_name, p_worker_id, p_write)
         else absurd.write_move(p_queue_name, p_worker_id, p_write)
     end;
     return next;

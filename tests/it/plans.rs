@@ -163,7 +163,7 @@ const CALLS: &[(&str, &str)] = &[
         "cancel_task",
         "select absurd.cancel_task('default', task_id) from (
             select task_id from absurd.r_default where state in ('pending', 'sleeping')
-            order by available_at, run_id limit 3) due",
+            order by lane, priority desc, available_at, run_id limit 3) due",
     ),
     (
         "cleanup_tasks",
@@ -172,6 +172,12 @@ const CALLS: &[(&str, &str)] = &[
     (
         "cleanup_events",
         "select absurd.cleanup_events('default', 0, 20)",
+    ),
+    (
+        "claim_task under limits",
+        "select absurd.set_limit('default', 'key', '', 1);
+         select absurd.spawn_task('default', 'a', '1', '{\"key\": \"k\"}');
+         select absurd.claim_task('default', 'w', 60, 10)",
     ),
     (
         "list_tasks",

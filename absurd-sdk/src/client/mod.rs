@@ -1,9 +1,14 @@
 //! The client: spawn, ask, steer. A cheap handle; clone it freely.
 
+mod chain;
 mod connect;
+mod dead_letters;
 mod inspect;
+mod operate;
+mod options;
 mod queues;
 mod result;
+mod schedules;
 mod spawn;
 
 use std::{
@@ -14,14 +19,22 @@ use std::{
 use serde::Serialize;
 
 pub use self::{
+    chain::Chain,
     connect::ClientBuilder,
+    dead_letters::{
+        BulkRetried, DeadLetter, DeadLetterAct, DeadLetterFilter, DeadLetterState, FailedAttempt,
+        Redrive,
+    },
     inspect::{
         CheckpointRecord, EventFilter, EventRecord, QueueStats, RunRecord, TaskDetails, TaskFilter,
         TaskPlace, TaskSummary, WaitRecord,
     },
+    operate::{Fork, Limit, LimitOn, LimitRecord, LogLine},
+    options::{SpawnOptions, SpawnWindow, Start},
     queues::{CleanedUp, QueueOptions, QueuePolicy, StorageMode},
     result::{ResultOf, TaskSnapshot},
-    spawn::{Spawn, SpawnBatch, SpawnOptions, Spawned, TaskHandle},
+    schedules::{CatchUp, Overlap, ScheduleRecord, SetSchedule},
+    spawn::{Spawn, SpawnBatch, Spawned, TaskHandle},
 };
 use crate::{
     db::{Db, Features, Listener, PgConnection, PgPool},
@@ -31,7 +44,7 @@ use crate::{
     payload,
 };
 
-pub(crate) use self::spawn::spawn_setters;
+pub(crate) use self::options::spawn_setters;
 
 /// Sees and changes every spawn's options before they are sent.
 type BeforeSpawn = dyn Fn(&str, &mut SpawnOptions) + Send + Sync;
@@ -187,6 +200,16 @@ impl Client {
 
     pub(crate) fn db(&self) -> &Db {
         &self.shared.db
+    }
+
+    /// Refuses what upstream's schema can't do; asks nothing where nothing is needed.
+    pub(crate) async fn require(&self, feature: Option<&'static str>) -> Result<(), Error> {
+        match feature {
+            Some(feature) if !self.features().await?.extras => {
+                Err(Error::FeatureMissing { feature })
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(crate) async fn features(&self) -> Result<Features, Error> {

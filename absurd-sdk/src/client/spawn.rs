@@ -1,104 +1,27 @@
 //! Spawning: one builder that becomes a future.
 
 use std::{
-    borrow::Cow,
     future::{Future, IntoFuture},
     marker::PhantomData,
     pin::Pin,
 };
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::{Client, result::ResultOf};
+use super::{
+    Client,
+    options::{Prepared, SpawnOptions, spawn_setters},
+    result::ResultOf,
+};
 use crate::{
     db::{PgConnection, SpawnRow},
     error::Error,
-    ids::{QueueName, RunId, TaskId, TaskName},
+    ids::{QueueName, RunId, TaskId},
     payload,
     retry::{Attempts, Cancellation, RetryPolicy},
-    task::{OutputOf, ParamsOf, TaskDef as _, TaskDefaults, TaskFn},
+    task::{OutputOf, ParamsOf, TaskDef as _, TaskFn},
 };
-
-/// All that may be said of a spawn besides name and params.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct SpawnOptions {
-    /// The queue; the task's own, else the client's, where it is absent.
-    pub queue: Option<String>,
-    /// How many attempts the task has.
-    pub max_attempts: Attempts,
-    /// The delays between them.
-    pub retry: Option<RetryPolicy>,
-    /// When it is cancelled by itself.
-    pub cancellation: Cancellation,
-    /// Any JSON kept with the task, for tracing and the like.
-    pub headers: Map<String, Value>,
-    /// A second spawn with the same key in the queue returns the first one's task.
-    pub idempotency_key: Option<String>,
-}
-
-impl SpawnOptions {
-    pub(crate) fn with_defaults(defaults: TaskDefaults) -> Self {
-        Self {
-            queue: defaults.queue.map(str::to_owned),
-            max_attempts: defaults.max_attempts,
-            retry: defaults.retry,
-            cancellation: defaults.cancellation,
-            ..Self::default()
-        }
-    }
-
-    /// The queue the spawn goes to, and the wire form of the rest.
-    pub(crate) fn resolve(
-        &self,
-        name: &str,
-        client_queue: &QueueName,
-        default_max_attempts: u32,
-    ) -> Result<Prepared, Error> {
-        TaskName::new(name)?;
-        let queue = match &self.queue {
-            Some(queue) => QueueName::new(queue)?,
-            None => client_queue.clone(),
-        };
-        Ok(Prepared {
-            queue,
-            options: self.to_json(default_max_attempts)?,
-        })
-    }
-
-    fn to_json(&self, default_max_attempts: u32) -> Result<Value, Error> {
-        let mut options = Map::new();
-        let attempts = match self.max_attempts {
-            Attempts::Inherit => Some(default_max_attempts),
-            Attempts::AtMost(attempts) => Some(attempts),
-            Attempts::Unlimited => None,
-        };
-        if let Some(attempts) = attempts {
-            if attempts == 0 || i32::try_from(attempts).is_err() {
-                let problem = Cow::from(format!("{attempts} is out of range; at least one"));
-                return Err(Error::Option {
-                    option: "max_attempts",
-                    problem,
-                });
-            }
-            options.insert("max_attempts".into(), json!(attempts));
-        }
-        if let Some(policy) = self.retry {
-            options.insert("retry_strategy".into(), policy.to_json()?);
-        }
-        if let Some(cancellation) = self.cancellation.to_json() {
-            options.insert("cancellation".into(), cancellation);
-        }
-        if !self.headers.is_empty() {
-            options.insert("headers".into(), Value::Object(self.headers.clone()));
-        }
-        if let Some(key) = &self.idempotency_key {
-            options.insert("idempotency_key".into(), json!(key));
-        }
-        Ok(Value::Object(options))
-    }
-}
 
 /// A spawn about to happen: add options, then `.await`.
 #[must_use = "nothing is spawned until this is awaited"]
@@ -111,57 +34,24 @@ pub struct Spawn<'c, Output> {
     output: PhantomData<fn() -> Output>,
 }
 
-/// The setters that spawns from a client and from a task share.
-macro_rules! spawn_setters {
-    () => {
-        /// How many attempts the task has, the first one included.
-        pub fn max_attempts(mut self, attempts: u32) -> Self {
-            self.options.max_attempts = Attempts::AtMost(attempts);
-            self
-        }
-
-        /// Attempts without limit.
-        pub fn unlimited_attempts(mut self) -> Self {
-            self.options.max_attempts = Attempts::Unlimited;
-            self
-        }
-
-        /// The delays between attempts.
-        pub fn retry(mut self, policy: RetryPolicy) -> Self {
-            self.options.retry = Some(policy);
-            self
-        }
-
-        /// When the task is cancelled by itself.
-        pub fn cancellation(mut self, cancellation: Cancellation) -> Self {
-            self.options.cancellation = cancellation;
-            self
-        }
-
-        /// Adds a header.
-        pub fn header(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-            self.options.headers.insert(name.into(), value.into());
-            self
-        }
-
-        /// A second spawn with this key in the queue returns the first one's task,
-        /// until that is cleaned up.
-        pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
-            self.options.idempotency_key = Some(key.into());
-            self
-        }
-
-        /// The queue, where it is neither the task's nor the caller's.
-        pub fn queue(mut self, queue: impl Into<String>) -> Self {
-            self.options.queue = Some(queue.into());
-            self
-        }
-    };
-}
-pub(crate) use spawn_setters;
-
 impl<'c, Output> Spawn<'c, Output> {
     spawn_setters!();
+
+    pub(super) fn of(
+        client: &'c Client,
+        name: String,
+        params: Result<Value, Error>,
+        options: SpawnOptions,
+    ) -> Self {
+        Self {
+            client,
+            name,
+            params,
+            options,
+            connection: None,
+            output: PhantomData,
+        }
+    }
 
     /// Spawns inside the caller's transaction: the task exists when that commits.
     pub fn on(mut self, connection: &'c mut PgConnection) -> Self {
@@ -172,7 +62,8 @@ impl<'c, Output> Spawn<'c, Output> {
     async fn send(self) -> Result<TaskHandle<Output>, Error> {
         let prepared = self.client.prepare_spawn(&self.name, self.options)?;
         let params = self.params?;
-        let Prepared { queue, options } = prepared;
+        self.client.require(prepared.needs).await?;
+        let Prepared { queue, options, .. } = prepared;
         let db = self.client.db();
         let row = db
             .spawn_task(self.connection, &queue, &self.name, &params, &options)
@@ -254,12 +145,6 @@ impl<Output: serde::de::DeserializeOwned> TaskHandle<Output> {
     }
 }
 
-/// A spawn's options, resolved.
-pub(crate) struct Prepared {
-    pub(crate) queue: QueueName,
-    pub(crate) options: Value,
-}
-
 impl Client {
     /// Spawns a task: a function under `#[task]`.
     ///
@@ -272,26 +157,14 @@ impl Client {
         // The value only names the type.
         let _ = task;
         let what = || format!("the params of task `{}`", F::Task::NAME);
-        Spawn {
-            client: self,
-            name: F::Task::NAME.to_owned(),
-            params: payload::encode(what, &params).map_err(Error::from),
-            options: SpawnOptions::with_defaults(F::Task::defaults()),
-            connection: None,
-            output: PhantomData,
-        }
+        let options = SpawnOptions::with_defaults(F::Task::defaults());
+        let params = payload::encode(what, &params).map_err(Error::from);
+        Spawn::of(self, F::Task::NAME.to_owned(), params, options)
     }
 
     /// Spawns a task by its name, with params as JSON: for tasks that live elsewhere.
     pub fn spawn_by_name(&self, name: impl Into<String>, params: Value) -> Spawn<'_, Value> {
-        Spawn {
-            client: self,
-            name: name.into(),
-            params: Ok(params),
-            options: SpawnOptions::default(),
-            connection: None,
-            output: PhantomData,
-        }
+        Spawn::of(self, name.into(), Ok(params), SpawnOptions::default())
     }
 
     /// Spawns a task once for each of many params, in one trip.
@@ -348,14 +221,16 @@ impl<'c> SpawnBatch<'c> {
     }
 
     async fn send(mut self) -> Result<Vec<Spawned>, Error> {
-        if self.options.idempotency_key.is_some() {
+        if self.options.idempotency_key.is_some() || self.options.window.is_some() {
             let problem = "all tasks of the batch would share it; spawn them one by one".into();
             return Err(Error::Option {
                 option: "idempotency_key",
                 problem,
             });
         }
-        let Prepared { queue, options } = self.client.prepare_spawn(self.name, self.options)?;
+        let prepared = self.client.prepare_spawn(self.name, self.options)?;
+        self.client.require(prepared.needs).await?;
+        let Prepared { queue, options, .. } = prepared;
         let params = self.params?;
         let db = self.client.db();
         let failed = |error| Error::from_db(error, queue.as_str());

@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Context;
 use crate::{
@@ -31,11 +31,28 @@ pub struct SpawnChild<'c, Output> {
     name: String,
     params: Result<Value, PayloadError>,
     options: SpawnOptions,
+    on_parent_end: OnParentEnd,
     output: PhantomData<fn() -> Output>,
 }
 
 impl<Output> SpawnChild<'_, Output> {
     spawn_setters!();
+
+    /// What becomes of the child when this task fails for good or is cancelled.
+    pub fn on_parent_end(mut self, what: OnParentEnd) -> Self {
+        self.on_parent_end = what;
+        self
+    }
+}
+
+/// What becomes of a child when its parent fails for good or is cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnParentEnd {
+    /// It goes on.
+    #[default]
+    Abandon,
+    /// It is cancelled, and so are its own children that say the same.
+    Cancel,
 }
 
 /// A child that was spawned. Its result is a matter of [`Context::await_task`].
@@ -73,6 +90,7 @@ impl Context {
             name: F::Task::NAME.to_owned(),
             params: encode(what, &params),
             options: SpawnOptions::with_defaults(F::Task::defaults()),
+            on_parent_end: OnParentEnd::default(),
             output: PhantomData,
         }
     }
@@ -88,6 +106,7 @@ impl Context {
             name: name.into(),
             params: Ok(params),
             options: SpawnOptions::default(),
+            on_parent_end: OnParentEnd::default(),
             output: PhantomData,
         }
     }
@@ -119,13 +138,25 @@ impl Context {
         &mut self,
         name: &str,
         params: Value,
-        options: SpawnOptions,
+        mut options: SpawnOptions,
+        on_parent_end: OnParentEnd,
     ) -> Result<(Spawned, QueueName), TaskError> {
+        let parent = json!({ "queue": self.queue().as_str(), "task": self.task_id() });
+        options.family.insert("parent".into(), parent);
+        if on_parent_end == OnParentEnd::Cancel {
+            options
+                .family
+                .insert("on_parent_end".into(), json!("cancel"));
+        }
         let prepared = match &self.client {
             Some(client) => client.prepare_spawn(name, options),
             None => options.resolve(name, &self.info.queue, config::MAX_ATTEMPTS_DEFAULT),
         };
         let prepared = prepared.map_err(TaskError::terminal)?;
+        if let Some(client) = &self.client {
+            let required = client.require(prepared.needs).await;
+            required.map_err(TaskError::terminal)?;
+        }
         let step = self.enter(&names::spawn(name)).await?;
         let what = || format!("the stored result of step `{step}`");
         if let Some(stored) = self.checkpoints.get(&step) {
@@ -135,6 +166,7 @@ impl Context {
             run: self.run_id(),
             task: self.task_id(),
             step: step.clone(),
+            place: self.place(),
             queue: prepared.queue.to_string(),
             name: name.to_owned(),
             params,
@@ -155,7 +187,7 @@ impl<'c, Output: Send + 'c> IntoFuture for SpawnChild<'c, Output> {
         Box::pin(async move {
             let (spawned, queue) = self
                 .context
-                .spawn_child(&self.name, self.params?, self.options)
+                .spawn_child(&self.name, self.params?, self.options, self.on_parent_end)
                 .await?;
             Ok(ChildHandle {
                 spawned,

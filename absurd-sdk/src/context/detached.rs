@@ -15,13 +15,13 @@ use uuid::Uuid;
 use super::{Context, RunInfo};
 use crate::{
     db::{
-        Waited,
+        PgConnection, PgTransaction, Waited, needs_ours,
         writes::{Wait, WaitOn, Write},
     },
     ids::{InvalidName, QueueName, RunId, TaskId},
     lease::Lease,
     state::TaskState,
-    store::{Refusal, RunStore},
+    store::{Checkpoint, Refusal, RunStore},
 };
 
 /// What the world answers to a task function under test.
@@ -117,24 +117,57 @@ impl RunStore for Memory {
     }
 
     fn wait(&self, wait: Wait) -> BoxFuture<'_, Result<Waited, Refusal>> {
-        let answer = match wait.on {
-            WaitOn::Event(event) => self.events.get(&event).cloned(),
-            WaitOn::Task { task, .. } => {
-                let spawned = self.spawned.lock().unwrap_or_else(PoisonError::into_inner);
-                let result = spawned.get(&task).and_then(|name| self.children.get(name));
-                result.map(|result| json!({ "state": TaskState::Completed, "result": result }))
-            }
-        };
-        Box::pin(std::future::ready(Ok(
-            answer.map_or(Waited::TimedOut, Waited::Delivered)
-        )))
+        Box::pin(std::future::ready(Ok(self.look(&wait))))
+    }
+
+    fn wait_for_any(
+        &self,
+        waits: Vec<Wait>,
+        _park: bool,
+    ) -> BoxFuture<'_, Result<Vec<(usize, Waited)>, Refusal>> {
+        let looks = waits.iter().map(|wait| self.look(wait)).enumerate();
+        Box::pin(std::future::ready(Ok(looks.collect())))
     }
 
     fn checkpoints(
         &self,
         _task: TaskId,
         _run: RunId,
-    ) -> BoxFuture<'_, Result<Vec<(String, Value)>, Refusal>> {
+    ) -> BoxFuture<'_, Result<Vec<Checkpoint>, Refusal>> {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
+
+    fn begin(&self) -> BoxFuture<'_, Result<PgTransaction, Refusal>> {
+        Box::pin(std::future::ready(Err(no_database())))
+    }
+
+    fn write_on<'a>(
+        &'a self,
+        _connection: &'a mut PgConnection,
+        _write: Write,
+    ) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(std::future::ready(Err(no_database())))
+    }
+
+    fn tell(&self, _write: Write) {}
+}
+
+impl Memory {
+    fn look(&self, wait: &Wait) -> Waited {
+        let answer = match &wait.on {
+            WaitOn::Event(event) => self.events.get(event).cloned(),
+            WaitOn::Time(_) => Some(Value::Null),
+            WaitOn::Task { task, .. } => {
+                let spawned = self.spawned.lock().unwrap_or_else(PoisonError::into_inner);
+                let result = spawned.get(task).and_then(|name| self.children.get(name));
+                result.map(|result| json!({ "state": TaskState::Completed, "result": result }))
+            }
+        };
+        answer.map_or(Waited::TimedOut, Waited::Delivered)
+    }
+}
+
+fn no_database() -> Refusal {
+    let refusal = needs_ours("a transaction without a database, in a unit test,");
+    Refusal::Database(Arc::new(refusal))
 }

@@ -76,6 +76,7 @@ impl Context {
             run: self.run_id(),
             task: self.task_id(),
             step: step.clone(),
+            place: self.place(),
             queue: self.queue().to_string(),
             event: event.to_string(),
             payload,

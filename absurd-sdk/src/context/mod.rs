@@ -1,13 +1,20 @@
 //! What a task function holds: its identity, and the durable operations.
 
+mod gate;
+mod parts;
+
+mod branch;
 mod child;
 mod detached;
 mod event;
+mod report;
+mod rollback;
 mod sleep;
 mod step;
+mod transaction;
 mod values;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use rand::{SeedableRng as _, rngs::StdRng};
@@ -15,17 +22,21 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use self::gate::Seat;
 pub use self::{
-    child::{AwaitTask, ChildHandle, SpawnChild},
+    branch::MapBranches,
+    child::{AwaitTask, ChildHandle, OnParentEnd, SpawnChild},
     detached::DetachedContext,
     event::AwaitEvent,
-    step::{BegunStep, Step, StepHandle},
+    parts::{Branches, Racers},
+    report::{LogLevel, Reporter},
+    step::{BegunStep, RetriedStep, Step, StepHandle},
 };
 use crate::{
     checkpoints::Checkpoints,
     client::Client,
     db::{
-        ClaimedRow,
+        ClaimedRow, SqlState,
         writes::{Wait, Write},
     },
     error::{Interrupt, TaskError},
@@ -85,7 +96,13 @@ pub struct Context {
     claimed: (Timestamp, Instant),
     rng: StdRng,
     uuids: u64,
-    ended: Option<Interrupt>,
+    /// Before the names of a branch's operations.
+    prefix: String,
+    /// A branch's place where all branches meet to wait.
+    seat: Option<Seat>,
+    reporter: Reporter,
+    /// Shared by all branches.
+    ended: Arc<OnceLock<Interrupt>>,
 }
 
 impl Context {
@@ -108,7 +125,7 @@ impl Context {
         };
         let claimed_at = row.claimed_at.unwrap_or(Timestamp::UNIX_EPOCH);
         let mut context = Self::new(info, store, lease, (claimed_at, claimed));
-        context.checkpoints = Checkpoints::new(row.checkpoints);
+        context.checkpoints = Checkpoints::new(row.checkpoints, row.places);
         context.more_checkpoints = row.more_checkpoints;
         context.client = Some(client);
         (row.params, context)
@@ -120,8 +137,9 @@ impl Context {
         lease: Lease,
         claimed: (Timestamp, Instant),
     ) -> Self {
-        let seed = Uuid::new_v5(&info.task_id.0, b"rand").as_u64_pair();
+        let reporter = Reporter::new(info.run_id, Arc::clone(&store));
         Self {
+            rng: rng_of(&info, ""),
             info: Arc::new(info),
             checkpoints: Checkpoints::default(),
             more_checkpoints: false,
@@ -129,9 +147,30 @@ impl Context {
             lease,
             client: None,
             claimed,
-            rng: StdRng::seed_from_u64(seed.0 ^ seed.1),
             uuids: 0,
-            ended: None,
+            prefix: String::new(),
+            seat: None,
+            reporter,
+            ended: Arc::default(),
+        }
+    }
+
+    /// A context for a branch, which remembers nothing yet.
+    fn offshoot(&self, prefix: &str) -> Self {
+        Self {
+            info: Arc::clone(&self.info),
+            checkpoints: Checkpoints::default(),
+            more_checkpoints: false,
+            store: Arc::clone(&self.store),
+            lease: self.lease.clone(),
+            client: self.client.clone(),
+            claimed: self.claimed,
+            rng: rng_of(&self.info, prefix),
+            uuids: 0,
+            prefix: prefix.to_owned(),
+            seat: None,
+            reporter: self.reporter.clone(),
+            ended: Arc::clone(&self.ended),
         }
     }
 
@@ -183,14 +222,39 @@ impl Context {
     }
 
     pub(crate) fn ended(&self) -> Option<Interrupt> {
-        self.ended
+        self.ended.get().copied()
+    }
+
+    /// Doesn't compare what the function does with what is recorded of it.
+    pub(crate) fn forget_path(&mut self) {
+        self.checkpoints.forget_path();
     }
 
     /// The concrete name of the next operation, after whatever must come before it.
     async fn enter(&mut self, base: &str) -> Result<String, TaskError> {
-        if let Some(interrupt) = self.ended {
+        let name = self.enter_group(base).await?;
+        if self.prefix.is_empty()
+            && let Err(difference) = self.checkpoints.next_place(&name)
+        {
+            return Err(TaskError::named("Nondeterminism", difference));
+        }
+        Ok(name)
+    }
+
+    /// The same for what leaves no checkpoint of its own.
+    async fn enter_group(&mut self, base: &str) -> Result<String, TaskError> {
+        if let Some(interrupt) = self.ended() {
             return Err(TaskError::interrupt(interrupt));
         }
+        self.reporter.leave_step();
+        self.load_checkpoints().await?;
+        Ok(self
+            .checkpoints
+            .next_name(&format!("{}{base}", self.prefix)))
+    }
+
+    /// Reads the checkpoints that did not come along with the claim.
+    async fn load_checkpoints(&mut self) -> Result<(), TaskError> {
         if self.more_checkpoints {
             let read = self
                 .store
@@ -200,7 +264,12 @@ impl Context {
             self.checkpoints.extend(more);
             self.more_checkpoints = false;
         }
-        Ok(self.checkpoints.next_name(base))
+        Ok(())
+    }
+
+    /// The place of the operation under way; branches have none, for their order may vary.
+    fn place(&self) -> Option<i32> {
+        self.prefix.is_empty().then(|| self.checkpoints.place())
     }
 
     /// A step name that can't be used fails the task for good: the code has to change.
@@ -228,6 +297,7 @@ impl Context {
             run: self.run_id(),
             task: self.task_id(),
             step: name.clone(),
+            place: self.place(),
             state: state.clone(),
             extend: crate::period::ceil_seconds(self.lease.length()),
         };
@@ -236,17 +306,18 @@ impl Context {
         Ok(())
     }
 
+    /// Waits by itself, or with all other branches.
     async fn park_on(&mut self, wait: Wait) -> Result<crate::db::Waited, TaskError> {
-        self.store
-            .wait(wait)
-            .await
-            .map_err(|refusal| self.refused(refusal))
+        let waited = match &self.seat {
+            Some(seat) => seat.wait(wait).await,
+            None => self.store.wait(wait).await,
+        };
+        waited.map_err(|refusal| self.refused(refusal))
     }
 
     /// Ends this execution, now and for every later operation.
     fn interrupt(&mut self, interrupt: Interrupt) -> TaskError {
-        self.ended.get_or_insert(interrupt);
-        TaskError::interrupt(interrupt)
+        TaskError::interrupt(*self.ended.get_or_init(|| interrupt))
     }
 
     fn refused(&mut self, refusal: Refusal) -> TaskError {
@@ -259,7 +330,17 @@ impl Context {
                 self.lease.lose(Loss::Expired);
                 self.interrupt(Interrupt::LeaseLost)
             }
+            Refusal::Database(error) if error.state() == Some(SqlState::FeatureMissing) => {
+                TaskError::terminal(error)
+            }
             Refusal::Database(error) => TaskError::from(error),
         }
     }
+}
+
+/// Random numbers that follow from the task's id, other ones for each branch.
+fn rng_of(info: &RunInfo, prefix: &str) -> StdRng {
+    let name = format!("rand{prefix}");
+    let seed = Uuid::new_v5(&info.task_id.0, name.as_bytes()).as_u64_pair();
+    StdRng::seed_from_u64(seed.0 ^ seed.1)
 }

@@ -7,7 +7,10 @@ use serde_json::Value;
 
 use super::Context;
 use crate::{
-    db::writes::{Write, read_wake_text},
+    db::{
+        Waited,
+        writes::{Wait, WaitOn, Write, read_wake_text, wake_text},
+    },
     error::{Interrupt, TaskError},
     period::Period,
 };
@@ -46,10 +49,14 @@ impl Context {
         if wake.is_some_and(|wake| wake <= self.database_time()) {
             return Ok(());
         }
+        if self.seat.is_some() {
+            return self.sleep_among_branches(name, wake, duration, until).await;
+        }
         let write = Write::Sleep {
             run: self.run_id(),
             task: self.task_id(),
             step: name,
+            place: self.place(),
             seconds: duration.map(|duration| duration.as_secs_f64()),
             until,
         };
@@ -58,6 +65,43 @@ impl Context {
             return Ok(());
         }
         Err(self.interrupt(Interrupt::Parked))
+    }
+
+    /// A branch keeps its wake time, then waits with the others.
+    async fn sleep_among_branches(
+        &mut self,
+        name: String,
+        wake: Option<Timestamp>,
+        duration: Option<Duration>,
+        until: Option<Timestamp>,
+    ) -> Result<(), TaskError> {
+        let now = self.database_time();
+        let wake = match wake.or(until) {
+            Some(wake) => wake,
+            None => {
+                let duration = SignedDuration::try_from(duration.unwrap_or_default());
+                now.saturating_add(duration.unwrap_or(SignedDuration::MAX))
+                    .unwrap_or(Timestamp::MAX)
+            }
+        };
+        if self.checkpoints.get(&name).is_none() {
+            self.keep(name.clone(), Value::from(wake_text(wake)))
+                .await?;
+        }
+        if wake <= now {
+            return Ok(());
+        }
+        let wait = Wait {
+            run: self.run_id(),
+            task: self.task_id(),
+            step: name,
+            on: WaitOn::Time(wake),
+            timeout: None,
+        };
+        match self.park_on(wait).await? {
+            Waited::Parked => Err(self.interrupt(Interrupt::Parked)),
+            Waited::Delivered(_) | Waited::TimedOut => Ok(()),
+        }
     }
 
     /// The database's clock, from the claim's answer and the time since.

@@ -4,8 +4,10 @@ use std::{
     future::{Future, IntoFuture},
     marker::PhantomData,
     pin::Pin,
+    time::Duration,
 };
 
+use rand::Rng as _;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -13,6 +15,8 @@ use super::Context;
 use crate::{
     error::TaskError,
     payload::{decode, encode},
+    period::Period,
+    retry::RetryPolicy,
 };
 
 /// A step about to run: `.await` it.
@@ -20,7 +24,17 @@ use crate::{
 pub struct Step<'c, F> {
     context: &'c mut Context,
     name: String,
+    timeout: Option<Period>,
     work: F,
+}
+
+/// A step that is tried again by itself: `.await` it.
+#[must_use = "a step does nothing until it is awaited"]
+pub struct RetriedStep<'c, F> {
+    step: Step<'c, F>,
+    retries: u32,
+    policy: RetryPolicy,
+    worth: fn(&TaskError) -> bool,
 }
 
 /// A step that was begun by hand.
@@ -54,6 +68,7 @@ impl Context {
         Step {
             context: self,
             name: name.into(),
+            timeout: None,
             work,
         }
     }
@@ -67,10 +82,13 @@ impl Context {
         let name = self.enter(name.as_str()).await?;
         match self.checkpoints.get(&name) {
             Some(state) => Ok(BegunStep::Done(read(&name, state)?)),
-            None => Ok(BegunStep::Pending(StepHandle {
-                name,
-                value: PhantomData,
-            })),
+            None => {
+                self.reporter.enter_step(&name);
+                Ok(BegunStep::Pending(StepHandle {
+                    name,
+                    value: PhantomData,
+                }))
+            }
         }
     }
 
@@ -84,7 +102,56 @@ impl Context {
         let state = encode(|| format!("the result of step `{name}`"), &value)?;
         let value = read(&name, &state)?;
         self.keep(name, state).await?;
+        self.reporter.leave_step();
         Ok(value)
+    }
+}
+
+impl<'c, F> Step<'c, F> {
+    /// Gives up after this time, with an error for which [`TaskError::is_timeout`] holds; the
+    /// work is dropped. With `retry`, each try has that long.
+    pub fn timeout(mut self, timeout: impl Into<Period>) -> Self {
+        self.timeout = Some(timeout.into());
+        self
+    }
+
+    /// Tries again up to that many times, here and now, before the failure is one of the whole
+    /// attempt. Pauses double from a quarter of a second on; see [`RetriedStep::pause`].
+    pub fn retry<Fut>(self, retries: u32) -> RetriedStep<'c, F>
+    where
+        F: FnMut() -> Fut,
+    {
+        RetriedStep {
+            step: self,
+            retries,
+            policy: RetryPolicy::exponential(Duration::from_millis(250)),
+            worth: |_| true,
+        }
+    }
+}
+
+impl<F> RetriedStep<'_, F> {
+    /// The pauses between tries, shortened at random by up to a half so that many tasks don't
+    /// come in step. A pause that the error itself asks for goes before.
+    pub fn pause(mut self, policy: RetryPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Only tries again after errors for which this holds; terminal ones never are.
+    pub fn when(mut self, worth: fn(&TaskError) -> bool) -> Self {
+        self.worth = worth;
+        self
+    }
+
+    /// How long to pause after a failed try; `None` when it was the last.
+    fn pause_after(&self, failed: u32, error: &TaskError) -> Option<Duration> {
+        if failed > self.retries || error.is_terminal() || !(self.worth)(error) {
+            return None;
+        }
+        let jitter = || rand::rng().random_range(0.5..=1.0);
+        let by_policy = || self.policy.delay(failed).mul_f64(jitter());
+        Some(error.retry_after_of().unwrap_or_else(by_policy))
     }
 }
 
@@ -93,6 +160,21 @@ fn read<T: DeserializeOwned>(name: &str, state: &Value) -> Result<T, TaskError> 
         || format!("the stored result of step `{name}`"),
         state,
     )?)
+}
+
+/// One try of a step's work.
+async fn try_once<T, E: Into<TaskError>>(
+    name: &str,
+    timeout: Option<Duration>,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, TaskError> {
+    let Some(timeout) = timeout else {
+        return work.await.map_err(Into::into);
+    };
+    match tokio::time::timeout(timeout, work).await {
+        Ok(done) => done.map_err(Into::into),
+        Err(_) => Err(TaskError::timed_out(name.to_owned())),
+    }
 }
 
 impl<'c, F, Fut, T, E> IntoFuture for Step<'c, F>
@@ -107,13 +189,86 @@ where
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
+            let timeout = self.timeout.map(Period::get).transpose();
+            let timeout = timeout.map_err(TaskError::terminal)?;
             match self.context.begin_step(&self.name).await? {
                 BegunStep::Done(value) => Ok(value),
                 BegunStep::Pending(step) => {
-                    let value = (self.work)().await.map_err(Into::into)?;
+                    let value = try_once(&step.name, timeout, (self.work)()).await?;
                     self.context.complete_step(step, value).await
                 }
             }
         })
+    }
+}
+
+impl<'c, F, Fut, T, E> IntoFuture for RetriedStep<'c, F>
+where
+    F: FnMut() -> Fut + Send + 'c,
+    Fut: Future<Output = Result<T, E>> + Send + 'c,
+    T: Serialize + DeserializeOwned + Send + 'c,
+    E: Into<TaskError> + 'c,
+{
+    type Output = Result<T, TaskError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'c>>;
+
+    fn into_future(mut self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let timeout = self.step.timeout.take().map(Period::get).transpose();
+            let timeout = timeout.map_err(TaskError::terminal)?;
+            let step = match self.step.context.begin_step(&self.step.name).await? {
+                BegunStep::Done(value) => return Ok(value),
+                BegunStep::Pending(step) => step,
+            };
+            let mut failed = 0;
+            loop {
+                let error = match try_once(&step.name, timeout, (self.step.work)()).await {
+                    Ok(value) => return self.step.context.complete_step(step, value).await,
+                    Err(error) => error,
+                };
+                failed += 1;
+                let Some(pause) = self.pause_after(failed, &error) else {
+                    return Err(error);
+                };
+                tracing::warn!(step = %step.name, failed, ?pause, %error, "trying again");
+                tokio::time::sleep(pause).await;
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::DetachedContext;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_is_tried_again_as_its_errors_allow() {
+        let mut context = DetachedContext::new().build().expect("a context");
+        let tries = AtomicU32::new(0);
+        let flaky = || async {
+            match tries.fetch_add(1, Ordering::SeqCst) {
+                0 => Err(TaskError::msg("busy")),
+                1 => Err(TaskError::retry_after(
+                    TaskError::msg("wait"),
+                    Duration::from_secs(60),
+                )),
+                n => Ok(n),
+            }
+        };
+        let began = tokio::time::Instant::now();
+        let value = context.step("flaky", flaky).retry(2).await;
+        assert_eq!(value.expect("the third try"), 2);
+        assert!(began.elapsed() >= Duration::from_secs(60));
+
+        let never = || async { Err::<u32, _>(TaskError::msg("no")) };
+        let refused = context.step("never", never).retry(9).when(|_| false).await;
+        assert_eq!(refused.expect_err("not worth it").to_string(), "no");
+
+        let slow = || std::future::pending::<Result<u32, TaskError>>();
+        let late = context.step("slow", slow).timeout("5s").retry(1).await;
+        assert!(late.expect_err("too late").is_timeout());
     }
 }

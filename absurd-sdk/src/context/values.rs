@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 use rand::RngCore;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::Context;
-use crate::{error::TaskError, names, payload::decode};
+use crate::{db::writes::Write, error::TaskError, names, payload::decode};
 
 impl Context {
     /// The time, by the database's clock, when this operation was first reached. It is
@@ -24,6 +24,54 @@ impl Context {
         Ok(now)
     }
 
+    /// Whether this execution is to do what a change of the code brought: true for tasks that
+    /// come here for the first time, false for those that had gone past this place before the
+    /// change was deployed. Put the new way and the old one into the arms of an `if`.
+    pub async fn patched(&mut self, change: impl AsRef<str>) -> Result<bool, TaskError> {
+        let change = Self::checked(change.as_ref())?;
+        let name = names::patched(change.as_str());
+        self.load_checkpoints().await?;
+        let stored = self
+            .checkpoints
+            .get(&format!("{}{name}", self.prefix))
+            .is_some();
+        if !stored && self.checkpoints.has_more_path() {
+            return Ok(false);
+        }
+        let name = self.enter(&name).await?;
+        if self.checkpoints.get(&name).is_none() {
+            self.keep(name, json!(true)).await?;
+        }
+        Ok(true)
+    }
+
+    /// Which version of the code spawned this task: `#[task(version = "..")]`.
+    pub fn spawned_version(&self) -> Option<&str> {
+        self.headers().get(names::VERSION_HEADER)?.as_str()
+    }
+
+    /// Sets an attribute, by which the task can be found; null takes it away.
+    pub async fn set_attribute(
+        &mut self,
+        name: impl Into<String>,
+        value: impl Into<Value>,
+    ) -> Result<(), TaskError> {
+        let step = self.enter(names::ATTRIBUTES).await?;
+        if self.checkpoints.get(&step).is_some() {
+            return Ok(());
+        }
+        let attributes = Map::from_iter([(name.into(), value.into())]);
+        self.write(Write::Attributes {
+            run: self.run_id(),
+            step: step.clone(),
+            place: self.place(),
+            attributes: Value::Object(attributes),
+        })
+        .await?;
+        self.checkpoints.insert(step, json!(true));
+        Ok(())
+    }
+
     /// Random numbers that follow from the task's id: the same on every replay, without
     /// a trip. Good for sampling and jitter, not for secrets.
     pub fn rng(&mut self) -> &mut impl RngCore {
@@ -36,7 +84,7 @@ impl Context {
         self.uuids += 1;
         Uuid::new_v5(
             &self.info.task_id.0,
-            format!("uuid#{}", self.uuids).as_bytes(),
+            format!("uuid#{}{}", self.prefix, self.uuids).as_bytes(),
         )
     }
 }

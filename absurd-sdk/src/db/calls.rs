@@ -8,6 +8,7 @@ use sqlx::{
 
 use super::{
     ClaimedRow, Db, DbError, Repeat, ResultRow, Statement, Timestamptz, WriteRow, args,
+    contract::needs_ours,
     statements as sql,
     writes::{Wait, WaitOn, Write},
 };
@@ -42,6 +43,32 @@ pub(crate) enum Waited {
     Delivered(Value),
     /// The time was over.
     TimedOut,
+}
+
+impl Waited {
+    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(match row.try_get::<&str, _>("outcome")? {
+            "parked" => Self::Parked,
+            "timed_out" => Self::TimedOut,
+            // A time that has come has no payload.
+            _ => {
+                let payload: Option<Value> = row.try_get("payload")?;
+                Self::Delivered(payload.unwrap_or(Value::Null))
+            }
+        })
+    }
+}
+
+/// The first refusal among the answers to a batch, if there is one.
+pub(super) fn refusals(rows: Vec<WriteRow>) -> Result<(), DbError> {
+    let refused = rows.into_iter().find_map(|row| {
+        Some(DbError::Refused {
+            statement: sql::WRITE_RUNS.name,
+            code: row.code?,
+            message: row.message.unwrap_or_default(),
+        })
+    });
+    refused.map_or(Ok(()), Err)
 }
 
 /// Reads the one row of an answer.
@@ -192,28 +219,37 @@ impl Db {
         })
     }
 
+    /// A run's checkpoints, with their places where the schema knows them.
     pub(crate) async fn checkpoints(
         &self,
         queue: &QueueName,
         task: TaskId,
         run: RunId,
-    ) -> Result<Vec<(String, Value)>, DbError> {
+        with_places: bool,
+    ) -> Result<Vec<(String, Value, Option<i32>)>, DbError> {
+        let statement = if with_places {
+            &sql::RUN_CHECKPOINTS
+        } else {
+            &sql::GET_CHECKPOINTS
+        };
         let bind = args![queue.as_str(), task.0, run.0];
-        let rows = self
-            .call(None, &sql::GET_CHECKPOINTS, Repeat::Safe, bind)
-            .await?;
-        all(&sql::GET_CHECKPOINTS, &rows, |row| {
+        let rows = self.call(None, statement, Repeat::Safe, bind).await?;
+        all(statement, &rows, |row| {
             let state: Option<Value> = row.try_get("state")?;
-            Ok((
-                row.try_get("checkpoint_name")?,
-                state.unwrap_or(Value::Null),
-            ))
+            let place = if with_places {
+                row.try_get("place")?
+            } else {
+                None
+            };
+            let name = row.try_get("checkpoint_name")?;
+            Ok((name, state.unwrap_or(Value::Null), place))
         })
     }
 
     /// Repeats are safe: each write either finds its own trace or is refused as stale.
     pub(crate) async fn write_runs(
         &self,
+        on: Option<&mut PgConnection>,
         queue: &QueueName,
         worker: &str,
         writes: &[&Write],
@@ -224,7 +260,7 @@ impl Db {
         })?;
         let bind = args![queue.as_str(), worker, &writes];
         let rows = self
-            .call(None, &sql::WRITE_RUNS, Repeat::Unsafe, bind)
+            .call(on, &sql::WRITE_RUNS, Repeat::Unsafe, bind)
             .await?;
         all(&sql::WRITE_RUNS, &rows, WriteRow::read)
     }
@@ -238,6 +274,7 @@ impl Db {
         let statement = match wait.on {
             WaitOn::Event(_) => &sql::WAIT_FOR_EVENT,
             WaitOn::Task { .. } => &sql::WAIT_FOR_TASK,
+            WaitOn::Time(_) => return Err(needs_ours("a time among other waits")),
         };
         let bind = || {
             let mut arguments = PgArguments::default();
@@ -252,20 +289,35 @@ impl Db {
                     arguments.add(queue)?;
                     arguments.add(task.0)?;
                 }
+                WaitOn::Time(_) => {}
             }
             arguments.add(wait.timeout)?;
             Ok(arguments)
         };
         let rows = self.call(None, statement, Repeat::Unsafe, bind).await?;
-        one(statement, &rows, |row| {
-            Ok(match row.try_get::<&str, _>("outcome")? {
-                "parked" => Waited::Parked,
-                "timed_out" => Waited::TimedOut,
-                _ => {
-                    let payload: Option<Value> = row.try_get("payload")?;
-                    Waited::Delivered(payload.unwrap_or(Value::Null))
-                }
-            })
+        one(statement, &rows, Waited::read)
+    }
+
+    /// Parks a run on several waits, unless some are over, which are the answer. Without
+    /// `park` it only looks, and sees to it that the waits stand.
+    pub(crate) async fn wait_for_any(
+        &self,
+        queue: &QueueName,
+        worker: &str,
+        waits: &[Wait],
+        park: bool,
+    ) -> Result<Vec<(usize, Waited)>, DbError> {
+        let Some(Wait { run, task, .. }) = waits.first() else {
+            return Ok(Vec::new());
+        };
+        let json = waits.iter().enumerate();
+        let json: Value = json.map(|(place, wait)| wait.to_json(place)).collect();
+        let bind = args![queue.as_str(), worker, task.0, run.0, &json, park];
+        let statement = &sql::WAIT_FOR_ANY;
+        let rows = self.call(None, statement, Repeat::Unsafe, bind).await?;
+        all(statement, &rows, |row| {
+            let place: i32 = row.try_get("place")?;
+            Ok((usize::try_from(place).unwrap_or(0), Waited::read(row)?))
         })
     }
 }

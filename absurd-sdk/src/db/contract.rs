@@ -13,6 +13,15 @@ use crate::ids::{QueueName, RunId, TaskId};
 /// How long a parent sleeps between two looks at its child, in seconds.
 const CHILD_POLL_SECONDS: f64 = 5.0;
 
+/// The refusal of what upstream's schema has no word for. It is final: the message says so.
+pub(crate) fn needs_ours(feature: &'static str) -> DbError {
+    DbError::Refused {
+        statement: "features",
+        code: super::sqlstate::FEATURE_MISSING.into(),
+        message: format!("{feature} needs our schema; `absurd migrate` brings it"),
+    }
+}
+
 impl Db {
     /// One write, by itself. The answer is the `detail` that `write_runs` would give.
     ///
@@ -29,6 +38,7 @@ impl Db {
                 step,
                 state,
                 extend,
+                ..
             } => {
                 self.set_checkpoint(queue, *task, *run, step, state, Some(*extend))
                     .await?;
@@ -39,6 +49,7 @@ impl Db {
                 step,
                 seconds,
                 until,
+                ..
             } => {
                 return self
                     .sleep(queue, (*task, *run, step), *seconds, *until)
@@ -52,6 +63,7 @@ impl Db {
                 name,
                 params,
                 options,
+                ..
             } => {
                 return self
                     .spawn_once(queue, (*task, *run, step), (to, name), params, options)
@@ -64,11 +76,16 @@ impl Db {
                 queue: to,
                 event,
                 payload,
+                ..
             } => {
                 self.emit_event(None, to, event, payload).await?;
                 self.set_checkpoint(queue, *task, *run, step, &json!(true), None)
                     .await?;
             }
+            Write::Compensate { .. } => return Err(needs_ours("a compensation")),
+            Write::Attributes { .. } => return Err(needs_ours("attributes")),
+            // There is no place for them, and nothing depends on them.
+            Write::Progress { .. } | Write::Log { .. } => {}
             Write::Complete { .. }
             | Write::Fail { .. }
             | Write::Extend { .. }
@@ -205,6 +222,7 @@ impl Db {
                 self.wait_for_child_by_contract(queue, wait, child_queue, *task)
                     .await
             }
+            WaitOn::Time(_) => Err(needs_ours("a time among other waits")),
         }
     }
 
@@ -313,9 +331,9 @@ impl Db {
     ) -> Result<(jiff::Timestamp, jiff::Timestamp), DbError> {
         let now = self.current_time().await?.finite();
         let now = now.unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-        let stored = self.checkpoints(queue, task, run).await?;
-        let stored = stored.iter().find(|(name, _)| name == step);
-        if let Some(kept) = stored.and_then(|(_, state)| read_wake_text(state.as_str()?)) {
+        let stored = self.checkpoints(queue, task, run, false).await?;
+        let stored = stored.iter().find(|(name, _, _)| name == step);
+        if let Some(kept) = stored.and_then(|(_, state, _)| read_wake_text(state.as_str()?)) {
             return Ok((now, kept));
         }
         let time = first(now);

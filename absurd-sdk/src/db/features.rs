@@ -24,6 +24,8 @@ pub(crate) struct Features {
     pub(crate) spawn_tasks: bool,
     /// `absurd.list_tasks` and the other read models.
     pub(crate) read_models: bool,
+    /// `absurd.wait_for_any` and all else that the contract has no word for.
+    pub(crate) extras: bool,
 }
 
 impl Db {
@@ -49,6 +51,7 @@ impl Db {
                 watch: row.try_get("watch")?,
                 spawn_tasks: row.try_get("spawn_tasks")?,
                 read_models: row.try_get("read_models")?,
+                extras: row.try_get("extras")?,
             }))
         };
         let features = read().map_err(|error| DbError::new(statements::FEATURES.name, error))?;

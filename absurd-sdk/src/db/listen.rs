@@ -12,6 +12,7 @@ use tokio::sync::broadcast;
 const CHECK_AFTER_SILENCE: Duration = Duration::from_secs(15);
 const CHANNEL_WAKE: &str = "absurd_wake";
 const CHANNEL_DONE: &str = "absurd_done";
+const CHANNEL_CANCEL: &str = "absurd_cancel";
 
 /// What a notification says about a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub(crate) enum Topic {
     Wake,
     /// A watched task has ended.
     Done,
+    /// A running task was cancelled.
+    Cancel,
     /// The connection was replaced: notifications may have been missed.
     Gap,
 }
@@ -80,7 +83,9 @@ async fn listen_once(
     sender: &broadcast::Sender<(Topic, Arc<str>)>,
 ) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen_all([CHANNEL_WAKE, CHANNEL_DONE]).await?;
+    listener
+        .listen_all([CHANNEL_WAKE, CHANNEL_DONE, CHANNEL_CANCEL])
+        .await?;
     // Whoever subscribed before the connection stood may have missed something.
     let _ = sender.send((Topic::Gap, Arc::from("")));
     loop {
@@ -96,10 +101,10 @@ async fn listen_once(
         let Some(notification) = received? else {
             return Ok(());
         };
-        let topic = if notification.channel() == CHANNEL_DONE {
-            Topic::Done
-        } else {
-            Topic::Wake
+        let topic = match notification.channel() {
+            CHANNEL_DONE => Topic::Done,
+            CHANNEL_CANCEL => Topic::Cancel,
+            _ => Topic::Wake,
         };
         // Without receivers nobody waits; that is no error.
         let _ = sender.send((topic, Arc::from(notification.payload())));

@@ -6,12 +6,14 @@ mod connect;
 mod contract;
 mod features;
 mod listen;
+mod manage;
 mod queues;
 mod read;
 mod rows;
 mod sqlstate;
 mod statements;
 mod timestamp;
+mod transaction;
 pub(crate) mod writes;
 
 use std::{sync::Arc, time::Duration};
@@ -32,13 +34,16 @@ use self::statements::Statement;
 pub(crate) use self::{
     calls::{SpawnRow, Waited},
     connect::open,
+    contract::needs_ours,
     features::Features,
     listen::{Listener, Topic},
+    manage::Command,
     queues::{CleanupRow, PolicyRow},
     read::ReadModel,
     rows::{ClaimedRow, ResultRow, WriteRow},
     sqlstate::SqlState,
     timestamp::Timestamptz,
+    transaction::PgTransaction,
 };
 use crate::observe::StatementObserver;
 

@@ -1,6 +1,6 @@
 //! Rows as the calls return them. Columns are read by name; extra columns are ignored.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -26,14 +26,27 @@ pub(crate) struct ClaimedRow {
     pub(crate) checkpoints: HashMap<String, Value>,
     /// Not all checkpoints came along: read them before the first operation.
     pub(crate) more_checkpoints: bool,
+    /// The places of those checkpoints that have one.
+    pub(crate) places: HashMap<String, i32>,
+    /// How long an execution may take.
+    pub(crate) timeout: Option<Duration>,
 }
 
 impl ClaimedRow {
     /// `with_checkpoints`: the row is of our own claim, which brings them.
     pub(super) fn read(row: &PgRow, with_checkpoints: bool) -> Result<Self, sqlx::Error> {
         let headers = row.try_get::<Option<Value>, _>("headers")?;
+        let (mut places, mut timeout) = (HashMap::new(), None);
         let (checkpoints, more_checkpoints) = if with_checkpoints {
             let stored: Option<Value> = row.try_get("checkpoints")?;
+            for (name, place) in object(row.try_get("places")?) {
+                let place = place.as_i64().and_then(|place| i32::try_from(place).ok());
+                places.extend(place.map(|place| (name, place)));
+            }
+            let policy: Option<Value> = row.try_get("policy")?;
+            timeout = policy
+                .and_then(|policy| policy.get("timeout")?.as_f64())
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
             (
                 object(stored).into_iter().collect(),
                 row.try_get("more_checkpoints")?,
@@ -52,6 +65,8 @@ impl ClaimedRow {
             claimed_at: row.try_get::<Timestamptz, _>("claimed_at")?.finite(),
             checkpoints,
             more_checkpoints,
+            places,
+            timeout,
         })
     }
 }

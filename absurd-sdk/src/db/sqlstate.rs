@@ -21,6 +21,8 @@ pub(crate) enum SqlState {
     TryAgain,
     /// `P0001`: a plain refusal, explained by its message.
     Refused,
+    /// `0A000`: upstream's schema has no word for it. Raised by the SDK itself.
+    FeatureMissing,
     /// Anything else that PostgreSQL may say.
     Other,
 }
@@ -37,10 +39,13 @@ impl SqlState {
             "3F000" | "42883" => Self::SchemaMissing,
             "40001" | "40P01" => Self::TryAgain,
             "P0001" => Self::Refused,
+            FEATURE_MISSING => Self::FeatureMissing,
             _ => Self::Other,
         }
     }
 }
+
+pub(super) const FEATURE_MISSING: &str = "0A000";
 
 /// Codes by which a server says that it is going down or not yet up (class 57P),
 /// that connections are short (53300), or that the connection broke (class 08).

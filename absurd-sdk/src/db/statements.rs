@@ -32,7 +32,9 @@ statements! {
                 to_regprocedure('absurd.watch_task_result(text,uuid)') is not null as watch,
                 to_regprocedure('absurd.spawn_tasks(text,jsonb)') is not null as spawn_tasks,
                 to_regprocedure('absurd.list_tasks(text,jsonb,uuid,integer)')
-                    is not null as read_models";
+                    is not null as read_models,
+                to_regprocedure('absurd.wait_for_any(text,text,uuid,uuid,jsonb,boolean)')
+                    is not null as extras";
 
     /// The database's clock.
     CURRENT_TIME = "current_time": "select absurd.current_time() as now";
@@ -79,11 +81,17 @@ statements! {
     /// Runs to execute, with their checkpoints.
     CLAIM_RUNS = "claim_runs":
         "select run_id, task_id, attempt, task_name, params, max_attempts, headers, wake_event,
-                event_payload, claimed_at, checkpoints, more_checkpoints
+                event_payload, claimed_at, checkpoints, more_checkpoints, places, policy
            from absurd.claim_runs($1, $2, $3, $4)";
     /// A batch of checkpoints, ends and renewals.
     WRITE_RUNS = "write_runs":
         "select item, code, message, detail from absurd.write_runs($1, $2, $3)";
+    /// All checkpoints of a run, with their places.
+    RUN_CHECKPOINTS = "run_checkpoints":
+        "select checkpoint_name, state, place from absurd.run_checkpoints($1, $2, $3)";
+    /// Parks a run on several waits.
+    WAIT_FOR_ANY = "wait_for_any":
+        "select place, outcome, payload from absurd.wait_for_any($1, $2, $3, $4, $5, $6)";
     /// Parks a run on an event.
     WAIT_FOR_EVENT = "wait_for_event":
         "select outcome, payload from absurd.wait_for_event($1, $2, $3, $4, $5, $6, $7)";
@@ -118,6 +126,62 @@ statements! {
     /// Parks a run on an event.
     AWAIT_EVENT = "await_event":
         "select should_suspend, payload from absurd.await_event($1, $2, $3, $4, $5, $6)";
+
+    // What upstream's schema knows nothing of.
+    /// Keeps a queue from handing out work.
+    PAUSE_QUEUE = "pause_queue": "select absurd.pause_queue($1)";
+    /// Lets it go on.
+    RESUME_QUEUE = "resume_queue": "select absurd.resume_queue($1)";
+    /// Keeps a task from being claimed.
+    PAUSE_TASK = "pause_task": "select absurd.pause_task($1, $2)";
+    /// Lets it go on.
+    RESUME_TASK = "resume_task": "select absurd.resume_task($1, $2)";
+    /// Larger first.
+    SET_PRIORITY = "set_priority": "select absurd.set_priority($1, $2, $3)";
+    /// Sets or removes a limit.
+    SET_LIMIT = "set_limit": "select absurd.set_limit($1, $2, $3, $4, $5, $6)";
+    /// The limits of a queue.
+    LIST_LIMITS = "list_limits": "select to_jsonb(row) as row from absurd.list_limits($1) as row";
+    /// A new task from the middle of another.
+    FORK_TASK = "fork_task":
+        "select to_jsonb(row) as row from absurd.fork_task($1, $2, $3, $4) as row";
+    /// Tasks that have failed for good.
+    LIST_DEAD_LETTERS = "list_dead_letters":
+        "select to_jsonb(row) as row from absurd.list_dead_letters($1, $2, $3) as row";
+    /// Tries one again.
+    RETRY_DEAD_LETTER = "retry_dead_letter":
+        "select to_jsonb(row) as row from absurd.retry_dead_letter($1, $2) as row";
+    /// Tries many again.
+    RETRY_DEAD_LETTERS = "retry_dead_letters":
+        "select to_jsonb(row) as row from absurd.retry_dead_letters($1, $2) as row";
+    /// Says that one is dealt with.
+    RESOLVE_DEAD_LETTER = "resolve_dead_letter": "select absurd.resolve_dead_letter($1, $2, $3)";
+    /// Forgets one.
+    DELETE_DEAD_LETTER = "delete_dead_letter": "select absurd.delete_dead_letter($1, $2, $3)";
+    /// Who did what with one.
+    DEAD_LETTER_AUDIT = "list_dead_letter_audit":
+        "select to_jsonb(row) as row from absurd.list_dead_letter_audit($1) as row";
+    /// Creates or changes a schedule.
+    SET_SCHEDULE = "set_schedule": "select absurd.set_schedule($1, $2, $3)";
+    /// Removes it.
+    DELETE_SCHEDULE = "delete_schedule":
+        "select to_jsonb(row) as row from absurd.delete_schedule($1) as row";
+    /// Pauses it, or lets it go on.
+    PAUSE_SCHEDULE = "pause_schedule": "select absurd.pause_schedule($1, $2)";
+    /// All schedules, or those that are due.
+    LIST_SCHEDULES = "list_schedules":
+        "select to_jsonb(row) as row from absurd.list_schedules($1) as row";
+    /// Fires ticks, if nobody else has.
+    FIRE_SCHEDULE = "fire_schedule":
+        "select to_jsonb(row) as row from absurd.fire_schedule($1, $2, array(
+            select tick::timestamptz from jsonb_array_elements_text($3) tick), $4) as row";
+    /// Fires ticks of the past.
+    BACKFILL_SCHEDULE = "backfill_schedule":
+        "select to_jsonb(row) as row from absurd.backfill_schedule($1, array(
+            select tick::timestamptz from jsonb_array_elements_text($2) tick)) as row";
+    /// What a task has logged.
+    LIST_LOG_LINES = "list_log_lines":
+        "select to_jsonb(row) as row from absurd.list_log_lines($1, $2, $3) as row";
 
     // Maintenance.
     /// One batch of clean-up in every queue, or in one.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::ids::{RunId, TaskId};
 
@@ -10,11 +10,13 @@ use crate::ids::{RunId, TaskId};
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
 pub(crate) enum Write {
-    /// A step's result; moves the lease on by `extend` seconds.
+    /// A step's result; moves the lease on by `extend` seconds. `place`, here and below: how many
+    /// operations the function had begun when it reached this one.
     Checkpoint {
         run: RunId,
         task: TaskId,
         step: String,
+        place: Option<i32>,
         state: Value,
         extend: i32,
     },
@@ -34,6 +36,7 @@ pub(crate) enum Write {
         run: RunId,
         task: TaskId,
         step: String,
+        place: Option<i32>,
         seconds: Option<f64>,
         #[serde(serialize_with = "rfc3339")]
         until: Option<Timestamp>,
@@ -47,6 +50,7 @@ pub(crate) enum Write {
         run: RunId,
         task: TaskId,
         step: String,
+        place: Option<i32>,
         queue: String,
         name: String,
         params: Value,
@@ -57,10 +61,44 @@ pub(crate) enum Write {
         run: RunId,
         task: TaskId,
         step: String,
+        place: Option<i32>,
         queue: String,
         event: String,
         payload: Value,
     },
+    /// Registers the task that undoes this one's work.
+    Compensate {
+        run: RunId,
+        step: String,
+        place: Option<i32>,
+        state: Value,
+    },
+    /// Sets attributes of the task, and keeps that as the checkpoint.
+    Attributes {
+        run: RunId,
+        step: String,
+        place: Option<i32>,
+        attributes: Value,
+    },
+    /// How far the run has come. Nobody waits for the answer.
+    Progress {
+        run: RunId,
+        fraction: f64,
+        message: Option<String>,
+    },
+    /// Log lines of a step. Nobody waits for the answer.
+    Log {
+        run: RunId,
+        step: String,
+        lines: Vec<Line>,
+    },
+}
+
+/// One line of a log.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Line {
+    pub(crate) level: &'static str,
+    pub(crate) message: String,
 }
 
 impl Write {
@@ -74,7 +112,11 @@ impl Write {
             | Self::Defer { run, .. }
             | Self::Release { run }
             | Self::Spawn { run, .. }
-            | Self::Emit { run, .. } => *run,
+            | Self::Emit { run, .. }
+            | Self::Compensate { run, .. }
+            | Self::Attributes { run, .. }
+            | Self::Progress { run, .. }
+            | Self::Log { run, .. } => *run,
         }
     }
 }
@@ -112,7 +154,30 @@ pub(crate) struct Wait {
 #[derive(Debug, Clone)]
 pub(crate) enum WaitOn {
     Event(String),
-    Task { queue: String, task: TaskId },
+    Task {
+        queue: String,
+        task: TaskId,
+    },
+    /// A time; only among other waits.
+    Time(Timestamp),
+}
+
+impl Wait {
+    /// One of several waits, as `absurd.wait_for_any` reads it.
+    pub(crate) fn to_json(&self, place: usize) -> Value {
+        let mut json = json!({ "place": place, "step": self.step });
+        let fields = match &self.on {
+            WaitOn::Event(event) => json!({ "event": event, "timeout": self.timeout }),
+            WaitOn::Task { queue, task } => {
+                json!({ "queue": queue, "task": task, "timeout": self.timeout })
+            }
+            WaitOn::Time(time) => json!({ "until": time }),
+        };
+        if let (Value::Object(json), Value::Object(fields)) = (&mut json, fields) {
+            json.extend(fields);
+        }
+        json
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,11 @@ use std::{collections::HashMap, sync::Arc};
 
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
-use super::{Shared, execute::execute, wakeup::Wakeup};
+use super::{
+    Shared,
+    execute::execute,
+    wakeup::{Cancels, Wakeup},
+};
 use crate::{
     db::writes::Write,
     error::Error,
@@ -48,6 +52,7 @@ impl ClaimLoop {
         let mut wakeup = Wakeup::of(&self.shared);
         let mut renewals = tokio::time::interval(plan.lease / RENEWALS_PER_LEASE);
         let mut hungry = true;
+        let mut cancels = Cancels::of(&self.shared);
         let mut stopping = self.stopping.clone();
         while !*stopping.borrow() {
             if hungry && self.room() > 0 {
@@ -70,7 +75,10 @@ impl ClaimLoop {
                     self.forget_all_ended();
                 }
                 () = wakeup.wait(), if !hungry => hungry = true,
-                _ = renewals.tick() => self.renew().await,
+                _ = renewals.tick() => self.renew(Renew::Stale).await,
+                () = cancels.heard(), if !self.leases.is_empty() => {
+                    self.renew(Renew::All).await;
+                }
             }
         }
         self.stop().await;
@@ -96,7 +104,7 @@ impl ClaimLoop {
                     self.forget(ended);
                     self.forget_all_ended();
                 }
-                _ = renewals.tick() => self.renew().await,
+                _ = renewals.tick() => self.renew(Renew::Stale).await,
             }
         }
     }
@@ -110,7 +118,7 @@ impl ClaimLoop {
         while !self.running.is_empty() {
             tokio::select! {
                 Some(ended) = self.running.join_next() => self.forget(ended),
-                _ = renewals.tick() => self.renew().await,
+                _ = renewals.tick() => self.renew(Renew::Stale).await,
             }
         }
         Ok(self.executed)
@@ -176,11 +184,13 @@ impl ClaimLoop {
         }
     }
 
-    /// Moves stale leases on, in one batch. Fresh ones ride on checkpoints.
-    async fn renew(&self) {
+    /// Moves leases on, in one batch. Fresh ones ride on checkpoints; all are moved to learn
+    /// which of their tasks were cancelled.
+    async fn renew(&self, which: Renew) {
         let seconds = ceil_seconds(self.shared.plan.lease);
-        let stale = self.leases.iter().filter(|(_, lease)| lease.is_stale());
-        let renewals = stale.map(|(run, lease)| async {
+        let leases = self.leases.iter();
+        let leases = leases.filter(|(_, lease)| which == Renew::All || lease.is_stale());
+        let renewals = leases.map(|(run, lease)| async {
             let asked = Instant::now();
             let write = Write::Extend { run: *run, seconds };
             match self.shared.writer.write(write, lease).await {
@@ -212,6 +222,13 @@ impl ClaimLoop {
             self.forget(ended);
         }
     }
+}
+
+/// Which leases to move on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Renew {
+    Stale,
+    All,
 }
 
 /// How many runs a claim brought, against how many were asked for.

@@ -9,10 +9,10 @@ use super::{Shared, outcome::Outcome, panics, report::Report};
 use crate::{
     context::{Context, as_run},
     db::ClaimedRow,
-    error::{Failure, TaskError},
+    error::{Failure, TaskError, TaskResult},
     handler::Handler,
-    lease::Lease,
-    writer::LiveStore,
+    lease::{Lease, Loss},
+    live::LiveStore,
 };
 
 /// Takes a run to its end here: a result, a failure, a park, or back to the queue.
@@ -26,10 +26,7 @@ pub(super) async fn execute(shared: Arc<Shared>, row: ClaimedRow, lease: Lease, 
         let outcome = match shared.registry.get(&row.task_name) {
             None => Outcome::Unknown,
             Some(handler) => match wrong_queue(handler, &shared) {
-                Some(failure) => Outcome::Failed {
-                    failure,
-                    terminal: false,
-                },
+                Some(failure) => Outcome::of_failure(failure),
                 None => run(&shared, handler, row, lease, asked).await,
             },
         };
@@ -54,7 +51,11 @@ async fn run(
         worker: shared.plan.worker_id.clone(),
     };
     let client = shared.client.clone();
+    let timeout = row.timeout;
     let (params, mut context) = Context::of(row, client, Arc::new(store), lease.clone(), asked);
+    if !shared.plan.compare_replays {
+        context.forget_path();
+    }
     let info = context.info().clone();
     let executed = {
         let call = handler.call(&mut context, params, &shared.states);
@@ -62,11 +63,35 @@ async fn run(
             Some(wrap) => wrap(&info, call),
             None => call,
         };
-        lease
-            .guard(panics::caught(as_run(info.clone(), call)))
-            .await
+        let call = lease.guard(panics::caught(as_run(info.clone(), call)));
+        match timeout {
+            None => Some(call.await),
+            // What can't be dropped because it never waits is left to the end of its lease.
+            Some(timeout) => {
+                lease.renewable_for(timeout);
+                tokio::time::timeout(timeout, call).await.ok()
+            }
+        }
     };
-    Outcome::of(executed, context.ended())
+    let outcome = match (executed, timeout, context.ended()) {
+        (None, Some(timeout), None) => Outcome::timed_out(timeout),
+        (None, _, ended) => Outcome::of(Err(Loss::Expired), ended),
+        (Some(executed), _, ended) => Outcome::of(executed.map(|e| judged(shared, e)), ended),
+    };
+    outcome.in_step(context.step_at_end())
+}
+
+/// Marks errors as terminal that the worker knows as such.
+fn judged<T>(
+    shared: &Shared,
+    executed: Result<TaskResult<T>, Failure>,
+) -> Result<TaskResult<T>, Failure> {
+    executed.map(|result| {
+        result.map_err(|error| match &shared.plan.terminal_when {
+            Some(is_terminal) if is_terminal(&error) => TaskError::terminal(error),
+            _ => error,
+        })
+    })
 }
 
 /// A task that belongs to another queue is not run here, wherever it was spawned.

@@ -15,7 +15,7 @@ use tokio::{
     task::{JoinError, JoinHandle},
 };
 
-pub use self::options::{Execution, WorkerBuilder, WrapExecution};
+pub use self::options::{Execution, TerminalWhen, WorkerBuilder, WrapExecution};
 use self::{claim::ClaimLoop, options::WorkerPlan};
 use crate::{
     client::Client,

@@ -11,7 +11,7 @@ use crate::{
     client::Client,
     config,
     context::RunInfo,
-    error::{Error, TaskResult},
+    error::{Error, TaskError, TaskResult},
     handler::{States, TaskHandler},
     period::Period,
     registry::Registry,
@@ -39,7 +39,12 @@ pub struct WorkerBuilder {
     grace: Period,
     listen: bool,
     wrap: Option<Arc<WrapExecution>>,
+    terminal_when: Option<Arc<TerminalWhen>>,
+    compare_replays: bool,
 }
+
+/// Tells errors that no further attempt can mend.
+pub type TerminalWhen = dyn Fn(&TaskError) -> bool + Send + Sync;
 
 /// What a worker does, checked.
 pub(super) struct WorkerPlan {
@@ -51,6 +56,8 @@ pub(super) struct WorkerPlan {
     pub(super) grace: Duration,
     pub(super) listen: bool,
     pub(super) wrap: Option<Arc<WrapExecution>>,
+    pub(super) terminal_when: Option<Arc<TerminalWhen>>,
+    pub(super) compare_replays: bool,
 }
 
 impl WorkerBuilder {
@@ -67,6 +74,8 @@ impl WorkerBuilder {
             grace: Duration::ZERO.into(),
             listen: true,
             wrap: None,
+            terminal_when: None,
+            compare_replays: true,
         }
     }
 
@@ -148,6 +157,25 @@ impl WorkerBuilder {
         self
     }
 
+    /// Errors for which this holds fail their task at once, as [`TaskError::terminal`] ones do:
+    /// for kinds of errors that many tasks share. It looks at the error that a task function
+    /// returns.
+    pub fn terminal_when(
+        mut self,
+        is_terminal: impl Fn(&TaskError) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.terminal_when = Some(Arc::new(is_terminal));
+        self
+    }
+
+    /// Whether a replay that meets another operation than the recorded one fails with
+    /// [`crate::Nondeterminism`]; it does where nothing is set. Without it such a replay goes on
+    /// with whatever is recorded under the new names.
+    pub fn compare_replays(mut self, compare: bool) -> Self {
+        self.compare_replays = compare;
+        self
+    }
+
     /// Checks the options, the tasks and their state.
     pub fn build(self) -> Result<Worker, Error> {
         self.registry.check(&self.states)?;
@@ -160,6 +188,8 @@ impl WorkerBuilder {
             grace: self.grace.get()?,
             listen: self.listen,
             wrap: self.wrap,
+            terminal_when: self.terminal_when,
+            compare_replays: self.compare_replays,
         };
         plan.check()?;
         let (client, registry, states) = (self.client, self.registry, self.states);

@@ -1,9 +1,11 @@
 //! What an execution came to, from what the function returned. Pure and total.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::{
-    error::{Failure, Interrupt, Kind, TaskError, TaskResult},
+    error::{Failure, Interrupt, TaskError, TaskResult},
     lease::Loss,
 };
 
@@ -13,7 +15,12 @@ pub(super) enum Outcome {
     /// The task has its result.
     Completed(Value),
     /// The attempt has failed; `terminal` says that no other may follow.
-    Failed { failure: Failure, terminal: bool },
+    Failed {
+        failure: Failure,
+        terminal: bool,
+        /// When the error itself wants another attempt.
+        retry_after: Option<Duration>,
+    },
     /// Stored already: the run sleeps or waits.
     Parked,
     /// The task was cancelled meanwhile, or the run is somebody else's.
@@ -35,26 +42,46 @@ impl Outcome {
             (_, Some(Interrupt::Parked)) => Self::Parked,
             (Err(Loss::Stopping), None) => Self::Released,
             (Err(_), _) | (_, Some(_)) => Self::Gone,
-            (Ok(Err(panic)), None) => Self::Failed {
-                failure: panic,
-                terminal: false,
-            },
+            (Ok(Err(panic)), None) => Self::of_failure(panic),
             (Ok(Ok(Ok(result))), None) => Self::Completed(result),
             (Ok(Ok(Err(error))), None) => Self::failed(&error),
         }
     }
 
-    fn failed(error: &TaskError) -> Self {
-        match error.kind() {
-            // An interrupt of another context, passed on by mistake, is a failure like any.
-            Kind::Interrupt(_)
-            | Kind::Failed { .. }
-            | Kind::TimedOut { .. }
-            | Kind::Child { .. } => Self::Failed {
-                failure: error.failure(),
-                terminal: error.is_terminal(),
-            },
+    /// A failure that another attempt may mend.
+    pub(super) fn of_failure(failure: Failure) -> Self {
+        Self::Failed {
+            failure,
+            terminal: false,
+            retry_after: None,
         }
+    }
+
+    /// The execution took longer than the task allows; its work was dropped.
+    pub(super) fn timed_out(timeout: Duration) -> Self {
+        Self::of_failure(Failure {
+            name: "$Timeout".to_owned(),
+            message: format!("the execution took longer than {timeout:?}"),
+            stack: None,
+            more: serde_json::Map::new(),
+        })
+    }
+
+    /// An interrupt of another context, passed on by mistake, is a failure like any.
+    fn failed(error: &TaskError) -> Self {
+        Self::Failed {
+            failure: error.failure(),
+            terminal: error.is_terminal(),
+            retry_after: error.retry_after_of(),
+        }
+    }
+
+    /// A failure says in which step it happened.
+    pub(super) fn in_step(mut self, step: Option<String>) -> Self {
+        if let (Self::Failed { failure, .. }, Some(step)) = (&mut self, step) {
+            failure.more.insert("step".to_owned(), Value::String(step));
+        }
+        self
     }
 }
 

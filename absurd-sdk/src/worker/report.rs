@@ -43,12 +43,16 @@ impl Report {
                     seconds: defer_seconds(run),
                 }
             }
-            Outcome::Failed { failure, terminal } => {
+            Outcome::Failed {
+                failure,
+                terminal,
+                retry_after,
+            } => {
                 tracing::error!(%failure, terminal, "the attempt has failed");
                 Write::Fail {
                     run,
                     reason: json!(failure),
-                    retry_in: None,
+                    retry_in: retry_after.map(|delay| delay.as_secs_f64()),
                     terminal,
                 }
             }

@@ -67,3 +67,33 @@ impl Wakeup {
         }
     }
 }
+
+/// Hears that tasks of the queue were cancelled while they ran.
+pub(super) struct Cancels {
+    queue: String,
+    news: Option<broadcast::Receiver<(Topic, Arc<str>)>>,
+}
+
+impl Cancels {
+    pub(super) fn of(shared: &Shared) -> Self {
+        let listens = shared.plan.listen;
+        Self {
+            queue: shared.client.queue().to_string(),
+            news: listens.then(|| shared.client.listener().subscribe()),
+        }
+    }
+
+    /// Waits for the next one. A lost notification costs time: renewals tell it too.
+    pub(super) async fn heard(&mut self) {
+        let Some(news) = &mut self.news else {
+            return std::future::pending().await;
+        };
+        loop {
+            match news.recv().await {
+                Ok((Topic::Cancel, queue)) if *queue == *self.queue => return,
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+            }
+        }
+    }
+}
