@@ -12,17 +12,22 @@ use syn::{
 use crate::{
     diagnostics::{Diagnostics, list, unknown},
     duration,
+    replay::LINT,
     retry::Retry,
-    value::as_ident,
+    value::{as_ident, integer},
 };
 
-const OPTIONS: [&str; 6] = [
+const OPTIONS: [&str; 10] = [
     "name",
     "queue",
+    "version",
+    "priority",
     "max_attempts",
     "retry",
+    "timeout",
     "max_delay",
     "max_duration",
+    "allow",
 ];
 /// PostgreSQL keeps 63 bytes of an identifier, and the longest one derived from a queue
 /// adds six.
@@ -35,10 +40,15 @@ const INTEGER_MAX: u32 = i32::MAX.unsigned_abs();
 pub(crate) struct Args {
     pub(crate) name: Option<LitStr>,
     pub(crate) queue: Option<LitStr>,
+    pub(crate) version: Option<LitStr>,
+    pub(crate) priority: Option<i32>,
     pub(crate) max_attempts: Option<MaxAttempts>,
     pub(crate) retry: Option<Retry>,
+    pub(crate) timeout: Option<Duration>,
     pub(crate) max_delay: Option<Duration>,
     pub(crate) max_duration: Option<Duration>,
+    /// Whether the body may hold what makes a replay differ.
+    pub(crate) allows_nondeterminism: bool,
 }
 
 /// How many attempts a task has.
@@ -69,10 +79,14 @@ impl Args {
         match key.to_string().as_str() {
             "name" => self.name = diagnostics.keep(task_name(value)),
             "queue" => self.queue = diagnostics.keep(queue_name(value)),
+            "version" => self.version = diagnostics.keep(version(value)),
+            "priority" => self.priority = diagnostics.keep(priority(value)),
             "max_attempts" => self.max_attempts = diagnostics.keep(max_attempts(value)),
             "retry" => self.retry = diagnostics.keep(Retry::read(value)),
+            "timeout" => self.timeout = diagnostics.keep(timeout(value)),
             "max_delay" => self.max_delay = diagnostics.keep(limit(value)),
             "max_duration" => self.max_duration = diagnostics.keep(limit(value)),
+            "allow" => self.allows_nondeterminism = diagnostics.keep(allowed(value)).is_some(),
             _ => diagnostics.push(unknown("option", key, &OPTIONS)),
         }
     }
@@ -129,10 +143,14 @@ fn setting(input: ParseStream<'_>) -> syn::Result<(Ident, Expr)> {
 fn example(key: &Ident) -> &'static str {
     match key.to_string().as_str() {
         "queue" => "\"imaging\"",
+        "version" => "\"2\"",
+        "priority" => "5",
         "max_attempts" => "3",
         "retry" => "fixed(\"5s\")",
+        "timeout" => "\"15m\"",
         "max_delay" => "\"10m\"",
         "max_duration" => "\"1h\"",
+        "allow" => "\"nondeterminism\"",
         _ => "\"process-group\"",
     }
 }
@@ -171,6 +189,30 @@ fn queue_name(value: &Expr) -> syn::Result<LitStr> {
     Ok(queue)
 }
 
+fn version(value: &Expr) -> syn::Result<LitStr> {
+    let version = text(
+        value,
+        "the task's version is a string; write `version = \"2\"`",
+    )?;
+    if version.value().trim().is_empty() {
+        let message = "the task's version is empty; give one, \
+                       or leave `version` out if nobody asks for it";
+        return Err(syn::Error::new_spanned(value, message));
+    }
+    Ok(version)
+}
+
+/// The lints that a task may switch off: there is one.
+fn allowed(value: &Expr) -> syn::Result<()> {
+    let message =
+        format!("only the check for {LINT} can be switched off; write `allow = \"{LINT}\"`");
+    let lint = text(value, &message)?;
+    if lint.value() != LINT {
+        return Err(syn::Error::new_spanned(value, message));
+    }
+    Ok(())
+}
+
 fn text(value: &Expr, message: &str) -> syn::Result<LitStr> {
     match value {
         Expr::Lit(ExprLit {
@@ -200,6 +242,29 @@ fn max_attempts(value: &Expr) -> syn::Result<MaxAttempts> {
         );
         syn::Error::new_spanned(value, message)
     })
+}
+
+fn priority(value: &Expr) -> syn::Result<i32> {
+    let priority = integer(value).and_then(|priority| i32::try_from(priority).ok());
+    priority.ok_or_else(|| {
+        let message = format!(
+            "this is no priority; give a whole number from {} to {}, larger ones go first",
+            i32::MIN,
+            i32::MAX
+        );
+        syn::Error::new_spanned(value, message)
+    })
+}
+
+/// How long one execution may take.
+fn timeout(value: &Expr) -> syn::Result<Duration> {
+    let timeout = duration::read(value)?;
+    if timeout.is_zero() {
+        let message = "the timeout is zero, so every attempt would fail at once; \
+                       give for example \"15m\"";
+        return Err(syn::Error::new_spanned(value, message));
+    }
+    Ok(timeout)
 }
 
 /// A limit of the cancellation policy.

@@ -10,6 +10,7 @@ use crate::{
     args::{Args, MaxAttempts},
     diagnostics::Diagnostics,
     input::{Argument, TaskFn},
+    replay,
     retry::Retry,
 };
 
@@ -24,6 +25,9 @@ pub(crate) fn task(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
     let args = Args::read(args, &mut diagnostics);
     let checked = TaskFn::check(function.clone(), &mut diagnostics);
+    if !args.allows_nondeterminism {
+        replay::check(&function.block, &mut diagnostics);
+    }
     let errors = diagnostics.into_tokens();
     match checked {
         Some(task) if errors.is_empty() => expand(&args, &task),
@@ -133,6 +137,10 @@ fn call(task: &TaskFn) -> TokenStream {
 fn defaults(args: &Args) -> TokenStream {
     let queue = args.queue.iter();
     let queue = quote! { #(queue: ::std::option::Option::Some(#queue),)* };
+    let version = args.version.iter();
+    let version = quote! { #(version: ::std::option::Option::Some(#version),)* };
+    let priority = args.priority.iter();
+    let priority = quote! { #(priority: ::std::option::Option::Some(#priority),)* };
     let attempts = args.max_attempts.map(|attempts| match attempts {
         MaxAttempts::Unlimited => quote! { max_attempts: absurd::Attempts::Unlimited, },
         MaxAttempts::AtMost(attempts) => {
@@ -142,6 +150,10 @@ fn defaults(args: &Args) -> TokenStream {
     let retry = args.retry.map(|retry| {
         let retry = retry_policy(retry);
         quote! { retry: ::std::option::Option::Some(#retry), }
+    });
+    let timeout = args.timeout.map(|limit| {
+        let limit = duration(limit);
+        quote! { timeout: ::std::option::Option::Some(#limit), }
     });
     let delay = args.max_delay.map(|limit| {
         let limit = duration(limit);
@@ -163,8 +175,11 @@ fn defaults(args: &Args) -> TokenStream {
     quote! {
         absurd::TaskDefaults {
             #queue
+            #version
+            #priority
             #attempts
             #retry
+            #timeout
             #cancellation
             ..::std::default::Default::default()
         }

@@ -1,14 +1,16 @@
 //! The `#[task]` attribute of `absurd-sdk`.
 //!
 //! Parse, check, print, one file each: `args` reads the options, `input` checks the function,
-//! `expand` prints. `diagnostics` gathers what is wrong on the way, so that all of it shows at
-//! once. What is printed speaks to the SDK through `::absurd_sdk::__private` only.
+//! `replay` its body, and `expand` prints. `diagnostics` gathers what is wrong on the way, so
+//! that all of it shows at once. What is printed speaks to the SDK through
+//! `::absurd_sdk::__private` only.
 
 mod args;
 mod diagnostics;
 mod duration;
 mod expand;
 mod input;
+mod replay;
 mod retry;
 mod value;
 

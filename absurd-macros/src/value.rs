@@ -29,3 +29,19 @@ pub(crate) fn number(value: &Expr) -> Option<f64> {
         _ => None,
     }
 }
+
+/// The whole number that a literal holds, signed or not.
+pub(crate) fn integer(value: &Expr) -> Option<i64> {
+    match value {
+        Expr::Lit(ExprLit {
+            lit: Lit::Int(number),
+            ..
+        }) => number.base10_parse().ok(),
+        Expr::Unary(ExprUnary {
+            op: UnOp::Neg(_),
+            expr,
+            ..
+        }) => integer(expr)?.checked_neg(),
+        _ => None,
+    }
+}

@@ -34,6 +34,7 @@ mod registry;
 mod scheduler;
 mod worker;
 
+#[doc = include_str!("task.md")]
 pub use absurd_macros::task;
 
 pub use self::{

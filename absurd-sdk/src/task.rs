@@ -51,10 +51,17 @@ pub type OutputOf<F, Marker> = <<F as TaskFn<Marker>>::Task as TaskDef>::Output;
 pub struct TaskDefaults {
     /// The queue it belongs to; the client's where it is absent.
     pub queue: Option<&'static str>,
+    /// Kept as the header `task-version` of each task spawned; says which code wrote its
+    /// history.
+    pub version: Option<&'static str>,
+    /// Larger first, then age.
+    pub priority: Option<i32>,
     /// How many attempts it has.
     pub max_attempts: Attempts,
     /// The delays between them; at once where it is absent.
     pub retry: Option<RetryPolicy>,
+    /// How long one execution may take, from claim to end or park; then the attempt fails.
+    pub timeout: Option<Duration>,
     /// When it is cancelled by itself.
     pub cancellation: Cancellation,
     /// How long one execution may take, from claim to end or park; then the attempt fails.

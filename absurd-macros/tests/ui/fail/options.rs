@@ -37,4 +37,29 @@ async fn twice(_ctx: &mut Context) -> TaskResult<()> {
     Ok(())
 }
 
+#[task(timeout = "0s")]
+async fn no_time_at_all(_ctx: &mut Context) -> TaskResult<()> {
+    Ok(())
+}
+
+#[task(priority = "high")]
+async fn no_priority(_ctx: &mut Context) -> TaskResult<()> {
+    Ok(())
+}
+
+#[task(version = " ")]
+async fn no_version(_ctx: &mut Context) -> TaskResult<()> {
+    Ok(())
+}
+
+#[task(allow = "nondeterminsm")]
+async fn nothing_to_allow(_ctx: &mut Context) -> TaskResult<()> {
+    Ok(())
+}
+
+#[task(allow(nondeterminism))]
+async fn allowed_like_a_lint(_ctx: &mut Context) -> TaskResult<()> {
+    Ok(())
+}
+
 fn main() {}

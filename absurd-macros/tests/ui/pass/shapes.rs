@@ -30,6 +30,12 @@ async fn mixed(_ctx: &mut Context, _a: State<Toolbox>, n: u8, _b: State<String>)
     Ok(n)
 }
 
+/// How it is run, and by which code.
+#[task(version = "2", priority = -3, timeout = "15m")]
+async fn versioned(_ctx: &mut Context) -> TaskResult<()> {
+    Ok(())
+}
+
 mod tick_of_another_module {
     use absurd_sdk::prelude::*;
 
@@ -48,6 +54,7 @@ async fn used(client: &Client) -> Result<(), Error> {
     Worker::builder(client)
         .task(tick)
         .task(mixed)
+        .task(versioned)
         .state(Toolbox)
         .state(String::new())
         .run_until_idle()
