@@ -20,6 +20,7 @@
 //! - [`Clock`]: stops the engine's clock and moves it.
 //! - [`Recorder`]: which statements were sent, in which order.
 //! - [`Kill`]: ends the process at a statement, as a crash would.
+//! - [`check_schemas`]: breaking changes of params and outputs fail a test.
 //! - [`Postgres::private`]: a server that a test may kill.
 
 mod clock;
@@ -27,6 +28,7 @@ mod database;
 mod error;
 mod observe;
 mod programs;
+mod schemas;
 mod server;
 mod shared;
 mod wait;
@@ -36,6 +38,7 @@ pub use self::{
     database::Database,
     error::TestError,
     observe::{Kill, Recorder},
+    schemas::{Effect, SchemaChange, SchemaError, TaskChanges, check_schemas},
     server::{Durability, Postgres},
     wait::eventually,
 };

@@ -35,7 +35,7 @@ pub struct ConfigError {
 }
 
 /// All names that begin with `ABSURD_` and mean something to some part of the system.
-const KNOWN: [&str; 21] = [
+const KNOWN: [&str; 22] = [
     "ABSURD_ENABLED",
     "ABSURD_DATABASE_URL",
     "ABSURD_QUEUE_NAME",
@@ -51,6 +51,7 @@ const KNOWN: [&str; 21] = [
     "ABSURD_API_KEY",
     "ABSURD_TEST_DATABASE_URL",
     "ABSURD_TEST_KILL",
+    "ABSURD_SCHEMAS",
     "ABSURD_INTEROP_VENV",
     "ABSURD_INTEROP_VENV_04",
     "ABSURD_INTEROP_NODE",
