@@ -64,12 +64,6 @@ pub struct TaskDefaults {
     pub timeout: Option<Duration>,
     /// When it is cancelled by itself.
     pub cancellation: Cancellation,
-    /// How long one execution may take, from claim to end or park; then the attempt fails.
-    pub timeout: Option<Duration>,
-    /// Larger first, then age.
-    pub priority: Option<i32>,
-    /// Kept as the header `task-version` of each task spawned; says which code wrote its history.
-    pub version: Option<&'static str>,
 }
 
 /// JSON Schemas of a task's params and output, recorded with the task.
