@@ -28,6 +28,12 @@ pub struct TaskFilter {
     /// With this idempotency key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
+    /// With all of these attributes.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub attributes: Map<String, Value>,
+    /// Spawned by this task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_task_id: Option<TaskId>,
     /// Spawned at this time or later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_after: Option<Timestamp>,
@@ -73,6 +79,16 @@ pub struct TaskSummary {
     pub idempotency_key: Option<String>,
     /// The headers it was spawned with.
     pub headers: Option<Map<String, Value>>,
+    /// Its attributes.
+    pub attributes: Option<Map<String, Value>>,
+    /// Its priority; larger goes first.
+    pub priority: Option<i32>,
+    /// Whom it is for.
+    pub key: Option<String>,
+    /// Whether it is kept from being claimed.
+    pub is_paused: bool,
+    /// The task that spawned it.
+    pub parent_task_id: Option<TaskId>,
 }
 
 /// A task in full.
@@ -98,6 +114,22 @@ pub struct TaskDetails {
     pub available_at: Option<Timestamp>,
     /// The event that it waits for.
     pub wake_event: Option<String>,
+    /// What else is stored of it: its timeout, its chain.
+    pub policy: Option<Value>,
+    /// How far it has come, by its own words.
+    pub progress: Option<Progress>,
+}
+
+/// How far a task has come, by its own words.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Progress {
+    /// From 0 to 1.
+    pub fraction: f64,
+    /// What it is at.
+    pub message: Option<String>,
+    /// When it said so.
+    pub updated_at: Timestamp,
 }
 
 /// One attempt of a task.
@@ -144,6 +176,8 @@ pub struct CheckpointRecord {
     pub owner_run_id: Option<RunId>,
     /// When it was written.
     pub updated_at: Timestamp,
+    /// Its place among the operations of the function; not known of branches.
+    pub place: Option<i32>,
 }
 
 /// A run that waits for an event.
@@ -198,6 +232,8 @@ pub struct QueueStats {
     pub due: i64,
     /// Since when the oldest of them is due.
     pub oldest_due_at: Option<Timestamp>,
+    /// Since when the queue is paused.
+    pub paused_at: Option<Timestamp>,
 }
 
 /// Where a task is.

@@ -26,8 +26,8 @@ pub use self::{
         Redrive,
     },
     inspect::{
-        CheckpointRecord, EventFilter, EventRecord, QueueStats, RunRecord, TaskDetails, TaskFilter,
-        TaskPlace, TaskSummary, WaitRecord,
+        CheckpointRecord, EventFilter, EventRecord, Progress, QueueStats, RunRecord, TaskDetails,
+        TaskFilter, TaskPlace, TaskSummary, WaitRecord,
     },
     operate::{Fork, Limit, LimitOn, LimitRecord, LogLine},
     options::{SpawnOptions, SpawnWindow, Start},
