@@ -42,7 +42,7 @@ pub use self::{
     client::{
         BulkRetried, CatchUp, Chain, CheckpointRecord, CleanedUp, Client, ClientBuilder,
         DeadLetter, DeadLetterAct, DeadLetterFilter, DeadLetterState, EventFilter, EventRecord,
-        FailedAttempt, Fork, Limit, LimitOn, LimitRecord, LogLine, Overlap, QueueOptions,
+        FailedAttempt, Fork, Limit, LimitOn, LimitRecord, LogLine, Overlap, Progress, QueueOptions,
         QueuePolicy, QueueStats, Redrive, ResultOf, RunRecord, ScheduleRecord, SetSchedule, Spawn,
         SpawnBatch, SpawnOptions, SpawnWindow, Spawned, Start, StorageMode, TaskDetails,
         TaskFilter, TaskHandle, TaskPlace, TaskSnapshot, TaskSummary, WaitRecord,
