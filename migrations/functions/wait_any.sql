@@ -1,7 +1,7 @@
 -- One park for several waits: of the branches of a task, of which the first one wakes it.
 
--- Waits, {place, step, event or queue and task or until, timeout} each, for events, ends of
--- tasks and times. Returns those that are over already; none when the run was parked, or, with
+-- Waits, {place, step, event or queue and task or seconds or until, timeout} each, for events,
+-- ends of tasks and times. Returns those that are over already; none when the run was parked, or, with
 -- `p_park` false, when it goes on in other branches meanwhile. Locks the tasks, then the events
 -- by name (shared), then the run, then its task.
 create or replace function absurd.wait_for_any(
@@ -22,6 +22,7 @@ begin
         perform absurd.lock_event(p_queue_name, event);
     end loop;
     perform absurd.held_run_of(p_queue_name, p_worker_id, p_task_id, p_run_id);
+    waits := absurd.keep_wake_times(p_queue_name, p_task_id, p_run_id, waits);
     for wait in
         select (value->>'place')::integer as place, value as wait
         from jsonb_array_elements(waits)
@@ -76,6 +77,32 @@ begin
                     where event_name = $1 and payload is not null', 'e_' || p_queue_name)
                     using event;
             end if;
+        end if;
+        waits := waits || jsonb_build_array(wait);
+    end loop;
+    return waits;
+end;
+$$;
+
+-- Gives each wait for a time its `until`, which is computed once and kept as the checkpoint.
+create or replace function absurd.keep_wake_times(
+    p_queue_name text, p_task_id uuid, p_run_id uuid, p_waits jsonb
+) returns jsonb
+language plpgsql as $$
+declare
+    waits jsonb := '[]';
+    wait jsonb;
+    kept jsonb;
+begin
+    for wait in select value from jsonb_array_elements(p_waits) loop
+        if not wait ? 'event' then
+            kept := absurd.kept_state(p_queue_name, p_task_id, wait->>'step');
+            if kept is null then
+                kept := absurd.wake_time(wait, absurd.current_time());
+                perform absurd.keep_checkpoint(p_queue_name, p_task_id, wait->>'step', kept,
+                    p_run_id);
+            end if;
+            wait := wait || jsonb_build_object('until', kept);
         end if;
         waits := waits || jsonb_build_array(wait);
     end loop;

@@ -139,7 +139,21 @@ begin
 end;
 $$;
 
--- Parks a run until a time that is computed once and kept, in the form that every client reads.
+-- When a sleep of `seconds` or `until` is over, in the form that every client reads.
+create or replace function absurd.wake_time(p_sleep jsonb, p_now timestamptz) returns jsonb
+language plpgsql immutable as $$
+declare
+    wake_at timestamptz := coalesce((p_sleep->>'until')::timestamptz,
+        absurd.seconds_after(p_now, (p_sleep->>'seconds')::double precision));
+begin
+    if wake_at is null then
+        raise exception 'a sleep needs `seconds` or `until`' using errcode = 'AB005';
+    end if;
+    return to_jsonb(to_char(wake_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'));
+end;
+$$;
+
+-- Parks a run until a time that is computed once and kept.
 -- A checkpoint that is no text was not written by a sleep, and is replaced.
 create or replace function absurd.write_sleep(p_queue_name text, p_worker_id text, p_write jsonb)
 returns jsonb
@@ -154,13 +168,8 @@ begin
     if jsonb_typeof(kept) = 'string' then
         wake_at := (kept #>> '{}')::timestamptz;
     else
-        wake_at := coalesce((p_write->>'until')::timestamptz,
-            absurd.seconds_after(now, (p_write->>'seconds')::double precision));
-        kept := to_jsonb(
-            to_char(wake_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'));
-        if kept is null then
-            raise exception 'a sleep needs `seconds` or `until`' using errcode = 'AB005';
-        end if;
+        kept := absurd.wake_time(p_write, now);
+        wake_at := (kept #>> '{}')::timestamptz;
         perform absurd.keep_checkpoint(p_queue_name, held.task_id, p_write->>'step', kept,
             run_id, (p_write->>'place')::integer);
     end if;

@@ -3,12 +3,15 @@
 mod absurdctl;
 mod adoption;
 mod bad_input;
+mod branches;
 mod catalogue;
 mod chains;
 mod client;
 mod contract;
 mod crash;
+mod dead_letters;
 mod examples;
+mod families;
 mod interop;
 mod lifecycle;
 mod limits;

@@ -151,9 +151,8 @@ async fn keys_take_turns() -> TestResult {
 async fn more_keys_than_a_claim_looks_at_all_get_their_turn() -> TestResult {
     let database = Database::start().await?;
     let client = database.client();
-    let spawn = "select count(absurd.spawn_task('default', 'note', to_jsonb(n::text),
-            jsonb_build_object('key', 'k' || n)))
-        from generate_series(1, 450) n";
+    let spawn = "select count(*) from generate_series(1, 450) n, absurd.spawn_task(
+        'default', 'note', to_jsonb(n::text), jsonb_build_object('key', 'k' || n))";
     sqlx::query(spawn).execute(client.pool()).await?;
     assert_eq!(order_of(client).await?.len(), 450);
     Ok(())

@@ -63,13 +63,18 @@ impl Context {
     /// return. The first error ends the others.
     ///
     /// While all of them wait, the task waits once, holding no worker.
-    pub async fn join<'a, B: Branches<'a>>(&mut self, branches: B) -> TaskResult<B::Output> {
-        let mut maker = self.branch_maker("$join").await?;
-        let contexts = (0..B::COUNT).map(|index| maker.make(index)).collect();
-        let (parts, collect) = branches.begin(contexts);
-        let gate = Arc::clone(&maker.gate);
-        run_group(self.seat.as_mut(), &gate, parts.into_iter(), usize::MAX).await?;
-        collect().ok_or_else(|| TaskError::msg("a branch has ended without a result"))
+    pub fn join<'c, B: Branches<'c> + Send + 'c>(
+        &'c mut self,
+        branches: B,
+    ) -> BoxFuture<'c, TaskResult<B::Output>> {
+        Box::pin(async move {
+            let mut maker = self.branch_maker("$join").await?;
+            let contexts = (0..B::COUNT).map(|index| maker.make(index)).collect();
+            let (parts, collect) = branches.begin(contexts);
+            let gate = Arc::clone(&maker.gate);
+            run_group(self.seat.as_mut(), &gate, parts.into_iter(), usize::MAX).await?;
+            collect().ok_or_else(|| TaskError::msg("a branch has ended without a result"))
+        })
     }
 
     /// Runs a closure for each item, with a context of its own, and returns what they return,
@@ -97,15 +102,20 @@ impl Context {
     /// Runs several closures at once, each with a context of its own, and returns what the first
     /// one to be ready returns; the others are dropped. Which one it was is kept under `name`,
     /// in one write, so a replay knows no other winner.
-    pub async fn race<'a, T, R>(&mut self, name: impl AsRef<str>, racers: R) -> TaskResult<T>
+    pub fn race<'c, T, R>(
+        &'c mut self,
+        name: impl Into<String>,
+        racers: R,
+    ) -> BoxFuture<'c, TaskResult<T>>
     where
-        T: Serialize + DeserializeOwned + Send + 'a,
-        R: Racers<'a, T>,
+        T: Serialize + DeserializeOwned + Send + 'c,
+        R: Racers<'c, T> + Send + 'c,
     {
+        let name = name.into();
         let begin = |maker: &mut BranchMaker| {
             racers.begin((0..R::COUNT).map(|index| maker.make(index)).collect())
         };
-        Box::pin(self.first_of(name.as_ref(), begin)).await
+        Box::pin(async move { self.first_of(&name, begin).await })
     }
 
     /// Waits for all of several events and returns their payloads, in the order of the names.

@@ -156,7 +156,7 @@ impl Memory {
     fn look(&self, wait: &Wait) -> Waited {
         let answer = match &wait.on {
             WaitOn::Event(event) => self.events.get(event).cloned(),
-            WaitOn::Time(_) => Some(Value::Null),
+            WaitOn::Time { .. } => Some(Value::Null),
             WaitOn::Task { task, .. } => {
                 let spawned = self.spawned.lock().unwrap_or_else(PoisonError::into_inner);
                 let result = spawned.get(task).and_then(|name| self.children.get(name));

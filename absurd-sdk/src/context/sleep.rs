@@ -9,7 +9,7 @@ use super::Context;
 use crate::{
     db::{
         Waited,
-        writes::{Wait, WaitOn, Write, read_wake_text, wake_text},
+        writes::{Wait, WaitOn, Write, read_wake_text},
     },
     error::{Interrupt, TaskError},
     period::Period,
@@ -50,7 +50,7 @@ impl Context {
             return Ok(());
         }
         if self.seat.is_some() {
-            return self.sleep_among_branches(name, wake, duration, until).await;
+            return self.sleep_among_branches(name, duration, until).await;
         }
         let write = Write::Sleep {
             run: self.run_id(),
@@ -67,35 +67,22 @@ impl Context {
         Err(self.interrupt(Interrupt::Parked))
     }
 
-    /// A branch keeps its wake time, then waits with the others.
+    /// A branch waits with the others.
     async fn sleep_among_branches(
         &mut self,
         name: String,
-        wake: Option<Timestamp>,
         duration: Option<Duration>,
         until: Option<Timestamp>,
     ) -> Result<(), TaskError> {
-        let now = self.database_time();
-        let wake = match wake.or(until) {
-            Some(wake) => wake,
-            None => {
-                let duration = SignedDuration::try_from(duration.unwrap_or_default());
-                now.saturating_add(duration.unwrap_or(SignedDuration::MAX))
-                    .unwrap_or(Timestamp::MAX)
-            }
+        let on = WaitOn::Time {
+            seconds: duration.map(|duration| duration.as_secs_f64()),
+            until,
         };
-        if self.checkpoints.get(&name).is_none() {
-            self.keep(name.clone(), Value::from(wake_text(wake)))
-                .await?;
-        }
-        if wake <= now {
-            return Ok(());
-        }
         let wait = Wait {
             run: self.run_id(),
             task: self.task_id(),
             step: name,
-            on: WaitOn::Time(wake),
+            on,
             timeout: None,
         };
         match self.park_on(wait).await? {

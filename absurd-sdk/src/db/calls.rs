@@ -274,7 +274,7 @@ impl Db {
         let statement = match wait.on {
             WaitOn::Event(_) => &sql::WAIT_FOR_EVENT,
             WaitOn::Task { .. } => &sql::WAIT_FOR_TASK,
-            WaitOn::Time(_) => return Err(needs_ours("a time among other waits")),
+            WaitOn::Time { .. } => return Err(needs_ours("a time among other waits")),
         };
         let bind = || {
             let mut arguments = PgArguments::default();
@@ -289,7 +289,7 @@ impl Db {
                     arguments.add(queue)?;
                     arguments.add(task.0)?;
                 }
-                WaitOn::Time(_) => {}
+                WaitOn::Time { .. } => {}
             }
             arguments.add(wait.timeout)?;
             Ok(arguments)

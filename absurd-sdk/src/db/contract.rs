@@ -222,7 +222,7 @@ impl Db {
                 self.wait_for_child_by_contract(queue, wait, child_queue, *task)
                     .await
             }
-            WaitOn::Time(_) => Err(needs_ours("a time among other waits")),
+            WaitOn::Time { .. } => Err(needs_ours("a time among other waits")),
         }
     }
 

@@ -158,8 +158,11 @@ pub(crate) enum WaitOn {
         queue: String,
         task: TaskId,
     },
-    /// A time; only among other waits.
-    Time(Timestamp),
+    /// A time, that many seconds from now or at that moment; only among other waits.
+    Time {
+        seconds: Option<f64>,
+        until: Option<Timestamp>,
+    },
 }
 
 impl Wait {
@@ -171,7 +174,9 @@ impl Wait {
             WaitOn::Task { queue, task } => {
                 json!({ "queue": queue, "task": task, "timeout": self.timeout })
             }
-            WaitOn::Time(time) => json!({ "until": time }),
+            WaitOn::Time { seconds, until } => {
+                json!({ "seconds": seconds, "until": until.map(wake_text) })
+            }
         };
         if let (Value::Object(json), Value::Object(fields)) = (&mut json, fields) {
             json.extend(fields);
