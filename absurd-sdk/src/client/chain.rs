@@ -51,7 +51,7 @@ impl Client {
 
 impl<'c, In: serde::Serialize, Out> Chain<'c, In, Out> {
     /// The next task, which is given what the one before returns.
-    pub fn then<F: TaskFn<M>, M>(mut self, task: F) -> Chain<'c, In, OutputOf<F, M>>
+    pub fn then<F, M>(mut self, task: F) -> Chain<'c, In, OutputOf<F, M>>
     where
         F: TaskFn<M>,
         F::Task: crate::task::TaskDef<Params = Out>,

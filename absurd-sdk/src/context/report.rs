@@ -126,7 +126,9 @@ impl Reporter {
 
 impl fmt::Debug for Reporter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reporter").field("run", &self.run).finish()
+        f.debug_struct("Reporter")
+            .field("run", &self.run)
+            .finish_non_exhaustive()
     }
 }
 

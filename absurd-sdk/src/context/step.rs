@@ -60,11 +60,12 @@ impl Context {
     /// `work` runs at least once: a crash between its end and the checkpoint repeats it.
     /// The value goes through JSON on the first run as well, so a type that loses
     /// something on the way shows at once.
-    pub fn step<F, Fut, T, E>(&mut self, name: impl Into<String>, work: F) -> Step<'_, F>
-    where
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<T, E>>,
-    {
+    ///
+    /// `work` is `|| async { .. }` with a `Result`. It may be called once only, unless
+    /// [`Step::retry`] follows: what it captures must bear a second call then.
+    // No bound here: told that it is called once, the compiler would take a closure for one
+    // that can't be called again.
+    pub fn step<F>(&mut self, name: impl Into<String>, work: F) -> Step<'_, F> {
         Step {
             context: self,
             name: name.into(),
@@ -80,16 +81,14 @@ impl Context {
     ) -> Result<BegunStep<T>, TaskError> {
         let name = Self::checked(name.as_ref())?;
         let name = self.enter(name.as_str()).await?;
-        match self.checkpoints.get(&name) {
-            Some(state) => Ok(BegunStep::Done(read(&name, state)?)),
-            None => {
-                self.reporter.enter_step(&name);
-                Ok(BegunStep::Pending(StepHandle {
-                    name,
-                    value: PhantomData,
-                }))
-            }
+        if let Some(state) = self.checkpoints.get(&name) {
+            return Ok(BegunStep::Done(read(&name, state)?));
         }
+        self.reporter.enter_step(&name);
+        Ok(BegunStep::Pending(StepHandle {
+            name,
+            value: PhantomData,
+        }))
     }
 
     /// Keeps the value of a step begun by hand, and returns it as it was kept.
@@ -253,7 +252,7 @@ mod tests {
                 0 => Err(TaskError::msg("busy")),
                 1 => Err(TaskError::retry_after(
                     TaskError::msg("wait"),
-                    Duration::from_secs(60),
+                    Duration::from_mins(1),
                 )),
                 n => Ok(n),
             }
@@ -261,7 +260,7 @@ mod tests {
         let began = tokio::time::Instant::now();
         let value = context.step("flaky", flaky).retry(2).await;
         assert_eq!(value.expect("the third try"), 2);
-        assert!(began.elapsed() >= Duration::from_secs(60));
+        assert!(began.elapsed() >= Duration::from_mins(1));
 
         let never = || async { Err::<u32, _>(TaskError::msg("no")) };
         let refused = context.step("never", never).retry(9).when(|_| false).await;
