@@ -1,9 +1,9 @@
 -- One park for several waits: of the branches of a task, of which the first one wakes it.
 
 -- Waits, {place, step, event or queue and task or seconds or until, timeout} each, for events,
--- ends of tasks and times. Returns those that are over already; none when the run was parked, or, with
--- `p_park` false, when it goes on in other branches meanwhile. Locks the tasks, then the events
--- by name (shared), then the run, then its task.
+-- ends of tasks and times. Returns those that are over already; none when the run was parked,
+-- or, with `p_park` false, when it goes on in other branches meanwhile. Locks the tasks, then the
+-- events by name (shared), then the run, then its task.
 create or replace function absurd.wait_for_any(
     p_queue_name text, p_worker_id text, p_task_id uuid, p_run_id uuid, p_waits jsonb,
     p_park boolean default true

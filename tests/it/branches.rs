@@ -159,7 +159,7 @@ async fn race(ctx: &mut Context, race: Race) -> TaskResult<First> {
                     if !step {
                         return ctx.await_event("never").await;
                     }
-                    ctx.step("work", || std::future::pending::<Result<(), TaskError>>())
+                    ctx.step("work", std::future::pending::<Result<(), TaskError>>)
                         .await?;
                     Ok(First::Step)
                 },

@@ -107,50 +107,40 @@ async fn a_completed_parent_leaves_its_children_alone() -> TestResult {
 #[tokio::test]
 async fn a_cancel_reaches_a_running_step_at_once() -> TestResult {
     #[task(name = "stuck")]
-    async fn stuck(ctx: &mut Context, dropped: State<Dropped>) -> TaskResult<()> {
-        let guard = dropped.guard();
+    async fn stuck(ctx: &mut Context, held: State<Held>) -> TaskResult<()> {
+        let holds = Held::clone(&held);
         ctx.step("hang", || async move {
-            let _guard = guard;
-            std::future::pending::<Result<(), TaskError>>().await
+            std::future::pending::<()>().await;
+            drop(holds);
+            Ok::<_, TaskError>(())
         })
         .await
     }
     let database = Database::start().await?;
     let client = database.client();
     let handle = client.spawn(stuck, ()).await?;
-    let dropped = Dropped::default();
+    let held = Held::default();
     // Leases so long that no renewal tells it.
     let worker = quick_worker(client)
         .task(stuck)
-        .state(dropped.clone())
+        .state(held.clone())
         .lease("10m");
     let worker = worker.start()?;
-    eventually("the step begins", async || dropped.began()).await?;
+    eventually("the step begins", async || held.count() == 1).await?;
     client.cancel(handle.task_id()).await?;
-    eventually("the step is dropped", async || dropped.ended()).await?;
+    eventually("the step is dropped", async || held.count() == 0).await?;
     worker.stop().await?;
     Ok(())
 }
 
-/// Whether a value that a step holds was dropped.
+/// How many steps hold on to something.
 #[derive(Clone, Default)]
-struct Dropped(std::sync::Arc<std::sync::Mutex<Option<std::sync::Weak<()>>>>);
+struct Held(std::sync::Arc<()>);
 
-impl Dropped {
-    fn guard(&self) -> std::sync::Arc<()> {
-        let guard = std::sync::Arc::new(());
-        let weak = std::sync::Arc::downgrade(&guard);
-        *self.0.lock().expect("no panic") = Some(weak);
-        guard
-    }
-
-    fn began(&self) -> bool {
-        self.0.lock().expect("no panic").is_some()
-    }
-
-    fn ended(&self) -> bool {
-        let guard = self.0.lock().expect("no panic");
-        guard.as_ref().is_some_and(|weak| weak.strong_count() == 0)
+impl Held {
+    fn count(&self) -> usize {
+        // Besides the test's own, and the worker's.
+        std::sync::Arc::strong_count(&self.0) - 2
     }
 }
 

@@ -135,10 +135,10 @@ async fn a_patch_keeps_old_and_new_tasks_apart() -> TestResult {
         (4, "flag"),
         (6, "image"),
     ];
-    let named = expected.map(|(place, name)| (Some(place), name.to_owned()));
+    let expected = expected.map(|(place, name)| (Some(place), name.to_owned()));
     assert_eq!(
         names[1..],
-        named,
+        expected,
         "the event's is the first, without a place"
     );
     Ok(())
