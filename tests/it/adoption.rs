@@ -13,11 +13,11 @@ use serde_json::json;
 use crate::support::{Counter, TestResult, quick_worker, work_while};
 
 /// Environments with one release of `absurdctl` each, set by `cargo xtask test`.
-const RELEASES: [&str; 2] = ["ABSURD_INTEROP_VENV", "ABSURD_INTEROP_VENV_04"];
+pub(crate) const RELEASES: [&str; 2] = ["ABSURD_INTEROP_VENV", "ABSURD_INTEROP_VENV_04"];
 
 /// A database with the schema of one release of upstream; `None` where the release is not
 /// installed, which is said.
-async fn upstream(variable: &str) -> TestResult<Option<Database>> {
+pub(crate) async fn upstream(variable: &str) -> TestResult<Option<Database>> {
     let Some(venv) = std::env::var_os(variable).map(PathBuf::from) else {
         println!("skipped: {variable} is not set; `cargo xtask test` sets it");
         return Ok(None);

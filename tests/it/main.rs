@@ -24,6 +24,7 @@ mod schedules;
 mod steps;
 mod support;
 mod trips;
+mod upstream;
 mod versioning;
 mod waits;
 mod worker;
