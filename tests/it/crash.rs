@@ -3,9 +3,9 @@
 
 use std::process::{Command, ExitStatus};
 
-use absurd_sdk::{Client, TaskId};
-use absurd_test::{Database, Kill};
-use tests::{Journal, Journey, journey};
+use absurd_sdk::{Client, Limit, LimitOn, TaskId};
+use absurd_test::{Database, Kill, eventually};
+use tests::{Expedition, Journal, Journey, expedition, journey, publish};
 
 use crate::support::{TestResult, end_leases};
 
@@ -45,6 +45,92 @@ async fn kill_at_every_boundary(kill_at: fn(usize) -> Kill) -> TestResult {
         check(client, handle.task_id()).await?;
     }
     Err(format!("a journey takes more than {BOUNDARIES_MAX} statements").into())
+}
+
+/// The features beyond steps and waits, on a queue with limits: the expedition that fails leaves
+/// one dead letter and undoes its work once, the one that does not is followed once.
+async fn kill_expeditions(fails: bool, kill_at: fn(usize) -> Kill) -> TestResult {
+    let database = Database::start().await?;
+    let client = database.client();
+    Journal::of(client).create().await?;
+    sqlx::query("create table public.ledger (task_id uuid not null)")
+        .execute(client.pool())
+        .await?;
+    client
+        .set_limit(LimitOn::EachKey, Limit::concurrency(1))
+        .await?;
+    for boundary in 1..=BOUNDARIES_MAX {
+        let chain = client.chain("season", expedition).then(publish);
+        let handle = chain.spawn(Expedition { fails }).key("k").priority(3);
+        let task = handle.await?.task_id();
+        let first = run_worker(&database, task, Some(&kill_at(boundary)))?;
+        if !first.success() {
+            end_leases(client).await?;
+            let second = run_worker(&database, task, None)?;
+            assert!(second.success(), "boundary {boundary}: {second}");
+        }
+        // What follows the end of the task.
+        let last = if fails { "undo camp" } else { "publish" };
+        let worker = tests::worker(client).start()?;
+        eventually("what follows has run", async || {
+            let steps = Journal::of(client).steps().await;
+            steps.is_ok_and(|steps| steps.iter().any(|step| step == last))
+        })
+        .await?;
+        worker.stop().await?;
+        check_expedition(client, task, fails)
+            .await
+            .map_err(|error| format!("boundary {boundary}: {error}"))?;
+        if first.success() {
+            assert!(boundary > 15, "only {boundary} boundaries were met");
+            return Ok(());
+        }
+    }
+    Err(format!("an expedition takes more than {BOUNDARIES_MAX} statements").into())
+}
+
+async fn check_expedition(client: &Client, task: TaskId, fails: bool) -> TestResult {
+    let journal = Journal::of(client);
+    if journal.repeated().await? != Vec::<String>::new() {
+        return Err("a completed step ran again".into());
+    }
+    let steps = journal.steps().await?;
+    let place = |name: &str| steps.iter().position(|step| step == name);
+    let undone = place("undo tent") < place("undo camp") && place("undo tent").is_some();
+    if undone != fails || place("publish").is_some() == fails {
+        return Err(format!("{steps:?}").into());
+    }
+    // One row each, however often the worker was killed: ledger, letter, follower, compensations.
+    let counts: (i64, i64, i64, i64) = sqlx::query_as(
+        "select (select count(*) from public.ledger where task_id = $1),
+            (select count(*) from absurd.dead_letters),
+            (select count(*) from absurd.t_default where task_name = 'publish'),
+            (select count(*) from absurd.t_default where task_name = 'undo')",
+    )
+    .bind(task.0)
+    .fetch_one(client.pool())
+    .await?;
+    let expected = if fails { (1, 1, 0, 2) } else { (1, 0, 1, 0) };
+    if counts != expected {
+        return Err(format!("{counts:?}").into());
+    }
+    sqlx::raw_sql(
+        "truncate public.journal, absurd.dead_letters;
+         delete from absurd.t_default where task_name in ('publish', 'undo')",
+    )
+    .execute(client.pool())
+    .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_failure_for_good_has_one_letter_and_one_rollback_whenever_workers_die() -> TestResult {
+    kill_expeditions(true, Kill::after).await
+}
+
+#[tokio::test]
+async fn a_chain_and_a_transaction_happen_once_whenever_workers_die() -> TestResult {
+    kill_expeditions(false, Kill::before).await
 }
 
 fn run_worker(

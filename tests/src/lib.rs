@@ -1,11 +1,15 @@
 //! Tasks that the integration tests run, in the test process and in workers of their own
 //! that can be killed.
 
+mod expedition;
+
 use absurd_sdk::{
     Client, TaskId, Worker, WorkerBuilder,
     prelude::{Context, Deserialize, JsonSchema, Serialize, State, TaskResult, task},
 };
 use sqlx::PgPool;
+
+pub use self::expedition::{Expedition, expedition, publish, scout, undo};
 
 /// What tasks write down when a step really runs. The table is made by the test.
 #[derive(Debug, Clone)]
@@ -114,6 +118,10 @@ pub fn worker(client: &Client) -> WorkerBuilder {
     Worker::builder(client)
         .task(journey)
         .task(companion)
+        .task(expedition)
+        .task(scout)
+        .task(undo)
+        .task(publish)
         .state(Journal::of(client))
         .poll_interval("20ms")
         // A statement that was under way when the worker was killed may still claim: then the
