@@ -42,10 +42,11 @@ pub use self::{
     client::{
         BulkRetried, CatchUp, Chain, CheckpointRecord, CleanedUp, Client, ClientBuilder,
         DeadLetter, DeadLetterAct, DeadLetterFilter, DeadLetterState, EventFilter, EventRecord,
-        FailedAttempt, Fork, Limit, LimitOn, LimitRecord, LogLine, Overlap, Progress, QueueOptions,
-        QueuePolicy, QueueStats, Redrive, ResultOf, RunRecord, ScheduleRecord, SetSchedule, Spawn,
-        SpawnBatch, SpawnOptions, SpawnWindow, Spawned, Start, StorageMode, TaskDetails,
-        TaskFilter, TaskHandle, TaskPlace, TaskSnapshot, TaskSummary, WaitRecord,
+        FailedAttempt, Fork, History, HistoryStep, Limit, LimitOn, LimitRecord, LogLine, Overlap,
+        Progress, QueueOptions, QueuePolicy, QueueStats, Redrive, ResultOf, RunRecord,
+        ScheduleRecord, SetSchedule, Spawn, SpawnBatch, SpawnOptions, SpawnWindow, Spawned, Start,
+        StorageMode, TaskDetails, TaskFilter, TaskHandle, TaskPlace, TaskSnapshot, TaskSummary,
+        WaitRecord,
     },
     context::{
         AwaitEvent, AwaitTask, BegunStep, Branches, ChildHandle, Context, DetachedContext,
@@ -71,6 +72,10 @@ pub use self::{
 /// The statements that the SDK sends, name and text, for tests that hold them against a schema.
 #[doc(hidden)]
 pub use db::STATEMENTS;
+
+/// What the test kit's replay needs.
+#[doc(hidden)]
+pub use context::{Tape, TapeEntry};
 
 /// What nearly every file with tasks or clients needs.
 pub mod prelude {

@@ -45,6 +45,12 @@ pub enum TestError {
         /// Its value.
         value: String,
     },
+    /// A task did not survive a crash as it should.
+    #[error("{message}")]
+    Crash {
+        /// What happened, and where the worker was killed.
+        message: String,
+    },
     /// A helper thread ended badly.
     #[error("a helper thread of the test kit panicked")]
     Thread,

@@ -20,6 +20,8 @@
 //! - [`Clock`]: stops the engine's clock and moves it.
 //! - [`Recorder`]: which statements were sent, in which order.
 //! - [`Kill`]: ends the process at a statement, as a crash would.
+//! - [`crash_matrix`]: runs a task once for each statement, and kills its worker there.
+//! - [`Replay`]: runs a function against a recorded history, without a database.
 //! - [`check_schemas`]: breaking changes of params and outputs fail a test.
 //! - [`Postgres::private`]: a server that a test may kill.
 
@@ -28,16 +30,21 @@ mod database;
 mod error;
 mod observe;
 mod programs;
+mod replay;
 mod schemas;
 mod server;
 mod shared;
 mod wait;
 
+mod crash;
+
 pub use self::{
     clock::Clock,
+    crash::crash_matrix,
     database::Database,
     error::TestError,
     observe::{Kill, Recorder},
+    replay::{Replay, ReplayError, Replayed},
     schemas::{Effect, SchemaChange, SchemaError, TaskChanges, check_schemas},
     server::{Durability, Postgres},
     wait::eventually,

@@ -3,6 +3,7 @@
 mod chain;
 mod connect;
 mod dead_letters;
+mod history;
 mod inspect;
 mod operate;
 mod options;
@@ -25,6 +26,7 @@ pub use self::{
         BulkRetried, DeadLetter, DeadLetterAct, DeadLetterFilter, DeadLetterState, FailedAttempt,
         Redrive,
     },
+    history::{History, HistoryStep},
     inspect::{
         CheckpointRecord, EventFilter, EventRecord, Progress, QueueStats, RunRecord, TaskDetails,
         TaskFilter, TaskPlace, TaskSummary, WaitRecord,

@@ -75,21 +75,25 @@ impl DetachedContext {
             max_attempts: None,
             task_name: "detached".to_owned(),
             queue: QueueName::new("detached")?,
-            headers: self.headers,
+            headers: self.headers.clone(),
         };
-        let store = Memory {
-            events: self.events,
-            children: self.children,
-            spawned: Mutex::default(),
-        };
+        let store = self.into_store();
         let now = Instant::now();
         let lease = Lease::new(now, Duration::from_hours(24));
         Ok(Context::new(
             info,
-            Arc::new(store),
+            store,
             lease,
             (Timestamp::UNIX_EPOCH, now),
         ))
+    }
+
+    pub(super) fn into_store(self) -> Arc<dyn RunStore> {
+        Arc::new(Memory {
+            events: self.events,
+            children: self.children,
+            spawned: Mutex::default(),
+        })
     }
 }
 

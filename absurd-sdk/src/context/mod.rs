@@ -11,6 +11,7 @@ mod report;
 mod rollback;
 mod sleep;
 mod step;
+mod tape;
 mod transaction;
 mod values;
 
@@ -31,6 +32,7 @@ pub use self::{
     parts::{Branches, Racers},
     report::{LogLevel, Reporter},
     step::{BegunStep, RetriedStep, Step, StepHandle},
+    tape::{Tape, TapeEntry},
 };
 use crate::{
     checkpoints::Checkpoints,
@@ -101,6 +103,8 @@ pub struct Context {
     /// A branch's place where all branches meet to wait.
     seat: Option<Seat>,
     reporter: Reporter,
+    /// What a replay of a history has come to.
+    tape: Option<Tape>,
     /// Shared by all branches.
     ended: Arc<OnceLock<Interrupt>>,
 }
@@ -151,6 +155,7 @@ impl Context {
             prefix: String::new(),
             seat: None,
             reporter,
+            tape: None,
             ended: Arc::default(),
         }
     }
@@ -170,6 +175,7 @@ impl Context {
             prefix: prefix.to_owned(),
             seat: None,
             reporter: self.reporter.clone(),
+            tape: self.tape.clone(),
             ended: Arc::clone(&self.ended),
         }
     }
@@ -238,6 +244,7 @@ impl Context {
         {
             return Err(TaskError::named("Nondeterminism", difference));
         }
+        self.note_on_tape(&name)?;
         Ok(name)
     }
 
