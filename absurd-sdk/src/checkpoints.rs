@@ -7,6 +7,8 @@ use std::{
 
 use serde_json::Value;
 
+use crate::vault::is_sealed;
+
 /// The checkpoints a run may see, how often each name was used so far, and which operations
 /// they are expected at.
 #[derive(Debug, Default)]
@@ -95,6 +97,15 @@ impl Checkpoints {
 
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
         self.stored.get(name)
+    }
+
+    /// Takes the states out that have to be opened first; they are to be put back.
+    pub(crate) fn take_sealed(&mut self) -> Vec<(String, Value)> {
+        let stored = self.stored.iter_mut();
+        let sealed = stored.filter(|(_, state)| is_sealed(state));
+        sealed
+            .map(|(name, state)| (name.clone(), state.take()))
+            .collect()
     }
 
     pub(crate) fn insert(&mut self, name: String, state: Value) {

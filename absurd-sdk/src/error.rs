@@ -365,7 +365,7 @@ impl<E: StdError + Send + Sync + 'static> From<E> for TaskError {
     fn from(error: E) -> Self {
         let permanent = (&error as &(dyn StdError + 'static))
             .downcast_ref::<PayloadError>()
-            .is_some();
+            .is_some_and(PayloadError::is_permanent);
         let mut converted = Self::named(std::any::type_name::<E>(), error);
         if permanent {
             // Stored JSON doesn't change between attempts.

@@ -18,6 +18,8 @@ pub mod migrate;
 
 mod error;
 
+mod vault;
+
 mod client;
 mod lease;
 
@@ -66,6 +68,7 @@ pub use self::{
     scheduler::Scheduler,
     state::{RunState, TaskState, UnknownState},
     task::{OutputOf, ParamsOf, TaskDef, TaskDefaults, TaskFn, TaskSchema},
+    vault::{CodecError, PayloadCodec, PayloadStorage},
     worker::{Execution, TerminalWhen, Worker, WorkerBuilder, WorkerHandle, WrapExecution},
 };
 

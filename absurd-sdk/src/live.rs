@@ -15,6 +15,7 @@ use crate::{
     ids::{QueueName, RunId, TaskId},
     lease::Lease,
     store::{Checkpoint, Refusal, RunStore},
+    vault::Vault,
     writer::{WriterHandle, is_worth_another_try},
 };
 
@@ -25,9 +26,46 @@ pub(crate) struct LiveStore {
     pub(crate) lease: Lease,
     pub(crate) queue: QueueName,
     pub(crate) worker: String,
+    pub(crate) vault: Vault,
 }
 
 impl LiveStore {
+    /// The write with its payload as it is to be stored.
+    async fn sealed(&self, mut write: Write) -> Result<Write, Refusal> {
+        match &mut write {
+            Write::Checkpoint { step, state, .. } => {
+                let what = || format!("the result of step `{step}`");
+                *state = self.vault.seal(what, state.take()).await?;
+            }
+            Write::Spawn { name, params, .. } => {
+                let what = || format!("the params of task `{name}`");
+                *params = self.vault.seal(what, params.take()).await?;
+            }
+            Write::Emit { event, payload, .. } => {
+                let what = || format!("the payload of event `{event}`");
+                *payload = self.vault.seal(what, payload.take()).await?;
+            }
+            Write::Compensate { step, state, .. } => {
+                let what = || format!("the params of the compensation `{step}`");
+                if let Some(params) = state.get_mut("params") {
+                    *params = self.vault.seal(what, params.take()).await?;
+                }
+            }
+            _ => {}
+        }
+        Ok(write)
+    }
+
+    /// What a wait has brought. The end of a task holds its result further inside; whoever reads
+    /// it opens it.
+    async fn opened(&self, step: &str, waited: Waited) -> Result<Waited, Refusal> {
+        let Waited::Delivered(payload) = waited else {
+            return Ok(waited);
+        };
+        let what = || format!("what `{step}` has waited for");
+        Ok(Waited::Delivered(self.vault.open(what, payload).await?))
+    }
+
     /// Tries again while the database is away and the lease is ours.
     async fn patiently<T, F>(&self, call: impl Fn() -> F + Send) -> Result<T, Refusal>
     where
@@ -88,11 +126,17 @@ impl LiveStore {
 
 impl RunStore for LiveStore {
     fn write(&self, write: Write) -> BoxFuture<'_, Result<Value, Refusal>> {
-        Box::pin(self.writer.write(write, &self.lease))
+        Box::pin(async move {
+            let write = self.sealed(write).await?;
+            self.writer.write(write, &self.lease).await
+        })
     }
 
     fn wait(&self, wait: Wait) -> BoxFuture<'_, Result<Waited, Refusal>> {
-        Box::pin(async move { self.patiently(|| self.wait_once(&wait)).await })
+        Box::pin(async move {
+            let waited = self.patiently(|| self.wait_once(&wait)).await?;
+            self.opened(&wait.step, waited).await
+        })
     }
 
     fn wait_for_any(
@@ -101,8 +145,15 @@ impl RunStore for LiveStore {
         park: bool,
     ) -> BoxFuture<'_, Result<Vec<(usize, Waited)>, Refusal>> {
         Box::pin(async move {
-            self.patiently(|| self.wait_for_any_once(&waits, park))
-                .await
+            let mut over = self
+                .patiently(|| self.wait_for_any_once(&waits, park))
+                .await?;
+            for (place, waited) in &mut over {
+                let step = waits.get(*place).map_or("", |wait| wait.step.as_str());
+                let brought = std::mem::replace(waited, Waited::Parked);
+                *waited = self.opened(step, brought).await?;
+            }
+            Ok(over)
         })
     }
 
@@ -125,8 +176,13 @@ impl RunStore for LiveStore {
     ) -> BoxFuture<'a, Result<(), Refusal>> {
         Box::pin(async move {
             let (queue, worker) = (&self.queue, &self.worker);
+            let write = self.sealed(write).await?;
             Ok(self.db.write_on(connection, queue, worker, &write).await?)
         })
+    }
+
+    fn open<'a>(&'a self, what: &'a str, stored: Value) -> BoxFuture<'a, Result<Value, Refusal>> {
+        Box::pin(async move { Ok(self.vault.open(|| what.to_owned(), stored).await?) })
     }
 
     fn tell(&self, write: Write) {

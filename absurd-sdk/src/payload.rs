@@ -1,6 +1,11 @@
 //! Values on their way into and out of the database's JSON.
 
-use serde::{Serialize, de::DeserializeOwned};
+use std::error::Error;
+
+use serde::{
+    Serialize,
+    de::{self, DeserializeOwned},
+};
 use serde_json::Value;
 
 /// A value that JSON can't carry, or JSON that is not the value asked for.
@@ -35,6 +40,90 @@ pub enum PayloadError {
         /// serde's reason, with the path inside the value.
         source: serde_json::Error,
     },
+    /// The value was stored by a codec that this client was not given.
+    #[error(
+        "{what} was written by the codec `{codec}`, which this client doesn't have; \
+         give it to `PayloadStorage::codec`"
+    )]
+    CodecMissing {
+        /// What was to be read.
+        what: String,
+        /// The codec's name.
+        codec: String,
+    },
+    /// The codec has refused a value on its way into the database.
+    #[error("the codec `{codec}` can't encode {what}")]
+    CodecEncode {
+        /// What was to be written.
+        what: String,
+        /// The codec's name.
+        codec: String,
+        /// The codec's reason.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The codec has refused what is stored.
+    #[error("the codec `{codec}` can't decode {what}; was its key changed?")]
+    CodecDecode {
+        /// What was to be read.
+        what: String,
+        /// The codec's name.
+        codec: String,
+        /// The codec's reason.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The value lies in an object store that this client was not given.
+    #[error(
+        "{what} lies in the object `{object}`, and this client has no object store; \
+         give it to `PayloadStorage::object_store`"
+    )]
+    ObjectStoreMissing {
+        /// What was to be read.
+        what: String,
+        /// The object's name.
+        object: String,
+    },
+    /// The object store has failed. It may work later.
+    #[error("the object store has failed at the object `{object}` of {what}")]
+    ObjectStore {
+        /// What was to be read or written.
+        what: String,
+        /// The object's name.
+        object: String,
+        /// The store's reason.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// What is stored is not what was written.
+    #[error("{what} was changed after it was stored: {problem}; restore it from a backup")]
+    Damaged {
+        /// What was to be read.
+        what: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+impl PayloadError {
+    /// Whether another attempt can't mend it: what is stored doesn't change between attempts, but
+    /// a service behind a codec or an object store may come back.
+    pub(crate) fn is_permanent(&self) -> bool {
+        !matches!(self, Self::CodecEncode { .. } | Self::ObjectStore { .. })
+    }
+
+    /// The same without the value it is about, for a place where that would be stored plainly.
+    pub(crate) fn without_value(&self) -> Option<Self> {
+        let Self::Decode {
+            what, type_name, ..
+        } = self
+        else {
+            return None;
+        };
+        Some(Self::Decode {
+            what: what.clone(),
+            type_name,
+            json: "kept secret".to_owned(),
+            source: de::Error::custom("the reason is kept secret as well"),
+        })
+    }
 }
 
 /// How much of a refused JSON an error message shows, in characters.

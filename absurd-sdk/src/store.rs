@@ -11,6 +11,7 @@ use crate::{
         writes::{Wait, Write},
     },
     ids::{RunId, TaskId},
+    payload::PayloadError,
 };
 
 /// Behind a context stands the database of a worker, or the memory of a unit test.
@@ -46,6 +47,9 @@ pub(crate) trait RunStore: Send + Sync {
         write: Write,
     ) -> BoxFuture<'a, Result<(), Refusal>>;
 
+    /// The payload that was stored.
+    fn open<'a>(&'a self, what: &'a str, stored: Value) -> BoxFuture<'a, Result<Value, Refusal>>;
+
     /// Writes what nobody waits for, and what may be lost.
     fn tell(&self, write: Write);
 }
@@ -60,8 +64,16 @@ pub(crate) enum Refusal {
     Cancelled,
     /// The run is no longer this worker's.
     LeaseLost,
+    /// A payload can't be stored as the client was told, or what is stored can't be read.
+    Payload(Arc<PayloadError>),
     /// Anything else.
     Database(Arc<DbError>),
+}
+
+impl From<PayloadError> for Refusal {
+    fn from(error: PayloadError) -> Self {
+        Self::Payload(Arc::new(error))
+    }
 }
 
 impl From<DbError> for Refusal {

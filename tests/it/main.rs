@@ -17,6 +17,7 @@ mod lifecycle;
 mod limits;
 mod locks;
 mod outage;
+mod payloads;
 mod plans;
 mod queueing;
 mod reports;

@@ -9,6 +9,7 @@ use crate::{
     error::Error,
     ids::QueueName,
     observe::StatementObserver,
+    vault::{PayloadStorage, Vault},
 };
 
 /// Options for a [`Client`].
@@ -22,6 +23,7 @@ pub struct ClientBuilder {
     default_max_attempts: Option<u32>,
     before_spawn: Option<Box<BeforeSpawn>>,
     observer: Option<Arc<dyn StatementObserver>>,
+    payloads: Option<PayloadStorage>,
 }
 
 impl ClientBuilder {
@@ -66,6 +68,13 @@ impl ClientBuilder {
         self
     }
 
+    /// How payloads are stored: compressed, through a codec, in an object store. Plain JSON where
+    /// it is not set. Compressed payloads are read in any case.
+    pub fn payloads(mut self, storage: PayloadStorage) -> Self {
+        self.payloads = Some(storage);
+        self
+    }
+
     /// Tells somebody of every statement; for tests.
     pub fn observer(mut self, observer: Arc<dyn StatementObserver>) -> Self {
         self.observer = Some(observer);
@@ -85,6 +94,13 @@ impl ClientBuilder {
                 problem,
             });
         }
+        let vault = self
+            .payloads
+            .map_or_else(|| Ok(Vault::default()), Vault::new);
+        let vault = vault.map_err(|problem| Error::Option {
+            option: "payloads",
+            problem: problem.into(),
+        })?;
         let pool = match self.pool {
             Some(pool) => pool,
             None => own_pool(self.url, self.pool_size_max).await?,
@@ -94,6 +110,7 @@ impl ClientBuilder {
             default_max_attempts: attempts,
             before_spawn: self.before_spawn,
             listener: OnceLock::new(),
+            vault,
         };
         Ok(Client {
             shared: Arc::new(shared),

@@ -44,6 +44,7 @@ use crate::{
     ids::{EventName, QueueName, TaskId},
     migrate::{Migrated, migrate},
     payload,
+    vault::Vault,
 };
 
 pub(crate) use self::options::spawn_setters;
@@ -63,6 +64,7 @@ struct Shared {
     default_max_attempts: u32,
     before_spawn: Option<Box<BeforeSpawn>>,
     listener: OnceLock<Listener>,
+    vault: Vault,
 }
 
 impl Client {
@@ -131,7 +133,9 @@ impl Client {
         payload: &(impl Serialize + ?Sized),
     ) -> Result<(), Error> {
         let name = EventName::new(name)?;
-        let payload = payload::encode(|| format!("the payload of event `{name}`"), payload)?;
+        let what = || format!("the payload of event `{name}`");
+        let payload = payload::encode(what, payload)?;
+        let payload = self.vault().seal(what, payload).await?;
         let queue = self.queue.as_str();
         let emitted = self
             .db()
@@ -202,6 +206,10 @@ impl Client {
 
     pub(crate) fn db(&self) -> &Db {
         &self.shared.db
+    }
+
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.shared.vault
     }
 
     /// Refuses what upstream's schema can't do; asks nothing where nothing is needed.

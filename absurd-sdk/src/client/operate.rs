@@ -255,7 +255,11 @@ impl Fork<'_> {
     }
 
     /// Makes the fork.
-    pub async fn send(self) -> Result<Spawned, Error> {
+    pub async fn send(mut self) -> Result<Spawned, Error> {
+        if let Some(params) = self.options.get_mut("params") {
+            let what = || format!("the params of a fork of task {}", self.task);
+            *params = self.client.vault().seal(what, params.take()).await?;
+        }
         let options = Value::Object(self.options);
         let step = self.step.as_deref();
         let command = Command::Fork(self.client.queue(), self.task, step, &options);

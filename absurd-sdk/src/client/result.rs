@@ -162,9 +162,14 @@ impl Client {
         let row = self.db().task_result(&self.queue, task, watch).await;
         let row = row.map_err(|error| Error::from_db(error, self.queue.as_str()))?;
         let snapshot = row.map(TaskSnapshot::read).transpose();
-        snapshot.map_err(|unknown| Error::Option {
+        let mut snapshot = snapshot.map_err(|unknown| Error::Option {
             option: "state",
             problem: unknown.to_string().into(),
-        })
+        })?;
+        if let Some(result) = snapshot.as_mut().and_then(|found| found.result.as_mut()) {
+            let what = || format!("the result of task {task}");
+            *result = self.vault().open(what, result.take()).await?;
+        }
+        Ok(snapshot)
     }
 }

@@ -129,10 +129,12 @@ impl SetSchedule<'_> {
     async fn send(self) -> Result<(), Error> {
         let pattern = CronPattern::new(&self.cron, &self.time_zone)?;
         let prepared = self.client.prepare_spawn(self.task_name, self.options)?;
+        let what = || format!("the params of schedule `{}`", self.name);
+        let params = self.client.vault().seal(what, self.params?).await?;
         let definition = json!({
             "queue_name": prepared.queue.as_str(),
             "task_name": self.task_name,
-            "params": self.params?,
+            "params": params,
             "options": prepared.options,
             "cron": pattern.pattern(),
             "time_zone": pattern.time_zone(),

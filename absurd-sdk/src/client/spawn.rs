@@ -64,6 +64,8 @@ impl<'c, Output> Spawn<'c, Output> {
         let params = self.params?;
         self.client.require(prepared.needs).await?;
         let Prepared { queue, options, .. } = prepared;
+        let what = || format!("the params of task `{}`", self.name);
+        let params = self.client.vault().seal(what, params).await?;
         let db = self.client.db();
         let row = db
             .spawn_task(self.connection, &queue, &self.name, &params, &options)
@@ -231,7 +233,8 @@ impl<'c> SpawnBatch<'c> {
         let prepared = self.client.prepare_spawn(self.name, self.options)?;
         self.client.require(prepared.needs).await?;
         let Prepared { queue, options, .. } = prepared;
-        let params = self.params?;
+        let what = || format!("the params of task `{}`", self.name);
+        let params = self.client.vault().seal_all(what, self.params?).await?;
         let db = self.client.db();
         let failed = |error| Error::from_db(error, queue.as_str());
         if self.client.features().await?.spawn_tasks {

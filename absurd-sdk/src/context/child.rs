@@ -251,10 +251,11 @@ impl<'c, Output: DeserializeOwned + Send + 'c> IntoFuture for AwaitTask<'c, Outp
             let stored = self.context.wait(&base, on, self.timeout).await?;
             let snapshot: Snapshot = decode(|| format!("the stored end of task {task}"), &stored)?;
             match snapshot.state {
-                TaskState::Completed => Ok(decode(
-                    || format!("the result of task {task}"),
-                    &snapshot.result,
-                )?),
+                TaskState::Completed => {
+                    let what = format!("the result of task {task}");
+                    let result = self.context.opened(&what, snapshot.result).await?;
+                    Ok(decode(|| what.clone(), &result)?)
+                }
                 TaskState::Failed => {
                     let failure = Failure::read(Some(snapshot.failure));
                     Err(TaskError::child(task, Some(failure)))

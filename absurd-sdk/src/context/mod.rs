@@ -17,6 +17,7 @@ mod values;
 
 use std::sync::{Arc, OnceLock};
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::{Map, Value};
@@ -46,6 +47,9 @@ use crate::{
     lease::{Lease, Loss},
     store::{Refusal, RunStore},
 };
+
+/// Checkpoints that are opened at once: each may lie in an object store.
+const OPENED_AT_ONCE: usize = 16;
 
 /// Who is running: the identity of a task's current execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -236,6 +240,35 @@ impl Context {
         self.checkpoints.forget_path();
     }
 
+    /// Opens what came along with the claim, and returns the run's params. Without anything
+    /// sealed this does nothing.
+    pub(crate) async fn open_claimed(&mut self, params: Value) -> Result<Value, TaskError> {
+        self.open_checkpoints().await?;
+        let what = format!("the params of task `{}`", self.info.task_name);
+        self.opened(&what, params).await
+    }
+
+    async fn open_checkpoints(&mut self) -> Result<(), TaskError> {
+        let store = &self.store;
+        let sealed = self.checkpoints.take_sealed().into_iter();
+        let opening = sealed.map(|(name, state)| async move {
+            let what = format!("the stored result of step `{name}`");
+            let state = store.open(&what, state).await?;
+            Ok((name, state))
+        });
+        let opened = stream::iter(opening).buffer_unordered(OPENED_AT_ONCE);
+        let opened: Result<Vec<_>, _> = opened.try_collect().await;
+        for (name, state) in opened.map_err(|refusal| self.refused(refusal))? {
+            self.checkpoints.insert(name, state);
+        }
+        Ok(())
+    }
+
+    async fn opened(&mut self, what: &str, stored: Value) -> Result<Value, TaskError> {
+        let opened = self.store.open(what, stored).await;
+        opened.map_err(|refusal| self.refused(refusal))
+    }
+
     /// The concrete name of the next operation, after whatever must come before it.
     async fn enter(&mut self, base: &str) -> Result<String, TaskError> {
         let name = self.enter_group(base).await?;
@@ -269,6 +302,7 @@ impl Context {
                 .await;
             let more = read.map_err(|refusal| self.refused(refusal))?;
             self.checkpoints.extend(more);
+            self.open_checkpoints().await?;
             self.more_checkpoints = false;
         }
         Ok(())
@@ -341,6 +375,12 @@ impl Context {
                 TaskError::terminal(error)
             }
             Refusal::Database(error) => TaskError::from(error),
+            Refusal::Payload(error) => match Arc::try_unwrap(error) {
+                Ok(error) => TaskError::from(error),
+                // Branches that waited together share it.
+                Err(shared) if shared.is_permanent() => TaskError::terminal(shared),
+                Err(shared) => TaskError::from(shared),
+            },
         }
     }
 }

@@ -198,6 +198,8 @@ impl ClaimLoop {
                 Err(Refusal::Cancelled) => lease.lose(Loss::Cancelled),
                 Err(Refusal::LeaseLost) => lease.lose(Loss::Expired),
                 Err(Refusal::Database(error)) => tracing::error!(%error, "lease not renewed"),
+                // A renewal carries no payload.
+                Err(Refusal::Payload(_)) => {}
             }
         });
         futures::future::join_all(renewals).await;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::{Shared, outcome::Outcome, panics, report::Report};
+use super::{Execution, Shared, outcome::Outcome, panics, report::Report};
 use crate::{
     context::{Context, as_run},
     db::ClaimedRow,
@@ -13,6 +14,8 @@ use crate::{
     handler::Handler,
     lease::{Lease, Loss},
     live::LiveStore,
+    payload::PayloadError,
+    vault::Vault,
 };
 
 /// Takes a run to its end here: a result, a failure, a park, or back to the queue.
@@ -49,6 +52,7 @@ async fn run(
         lease: lease.clone(),
         queue: shared.client.queue().clone(),
         worker: shared.plan.worker_id.clone(),
+        vault: shared.client.vault().clone(),
     };
     let client = shared.client.clone();
     let timeout = row.timeout;
@@ -58,11 +62,15 @@ async fn run(
     }
     let info = context.info().clone();
     let executed = {
-        let call = handler.call(&mut context, params, &shared.states);
+        let call: Execution<'_> = Box::pin(async {
+            let params = context.open_claimed(params).await?;
+            handler.call(&mut context, params, &shared.states).await
+        });
         let call = match &shared.plan.wrap {
             Some(wrap) => wrap(&info, call),
             None => call,
         };
+        let call = sealed(shared.client.vault(), &info.task_name, call);
         let call = lease.guard(panics::caught(as_run(info.clone(), call)));
         match timeout {
             None => Some(call.await),
@@ -79,6 +87,22 @@ async fn run(
         (Some(executed), _, ended) => Outcome::of(executed.map(|e| judged(shared, e)), ended),
     };
     outcome.in_step(context.step_at_end())
+}
+
+/// Seals the result. A failure is stored plainly, so it must not quote what a codec hides.
+async fn sealed(vault: &Vault, task: &str, call: Execution<'_>) -> TaskResult<Value> {
+    match call.await {
+        Ok(result) => {
+            let what = || format!("the result of task `{task}`");
+            Ok(vault.seal(what, result).await?)
+        }
+        Err(error) if vault.is_secret() => {
+            let quoting = error.downcast_ref::<PayloadError>();
+            let quiet = quoting.and_then(PayloadError::without_value);
+            Err(quiet.map_or(error, TaskError::from))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Marks errors as terminal that the worker knows as such.
