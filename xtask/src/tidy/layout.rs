@@ -46,6 +46,7 @@ const DOCS: &[&str] = &[
     "cli.md",
     "config.md",
     "errors.md",
+    "features.md",
     "operations.md",
     "state-machine.md",
 ];
