@@ -29,6 +29,16 @@ create table if not exists absurd.rate_usage (
 );
 create index if not exists rate_usage_last_start on absurd.rate_usage (queue_name, last_start);
 
+-- Whose turn it is: how many starts each key has had, counted so that one that comes new or back
+-- begins with the others of the moment. Key '' stands for the moment itself.
+create table if not exists absurd.key_turns (
+    queue_name text not null,
+    key text not null,
+    turns bigint not null,
+    primary key (queue_name, key)
+) with (fillfactor = 50);
+create index if not exists key_turns_turns on absurd.key_turns (queue_name, turns);
+
 -- Which task stands for all spawns of a key until the window ends.
 create table if not exists absurd.spawn_windows (
     queue_name text not null,

@@ -1,7 +1,7 @@
 //! What a run remembers: the replay cache and the names of its operations. No I/O.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
 };
 
@@ -15,6 +15,8 @@ use crate::vault::is_sealed;
 pub(crate) struct Checkpoints {
     stored: BTreeMap<String, Value>,
     used: HashMap<String, u32>,
+    /// Concrete names so far.
+    entered: HashSet<String>,
     /// The recorded operations by place: how many the function had begun when it reached each.
     path: BTreeMap<i32, String>,
     /// Operations begun so far.
@@ -48,11 +50,13 @@ impl Checkpoints {
     pub(crate) fn next_name(&mut self, base: &str) -> String {
         let used = self.used.entry(base.to_owned()).or_default();
         *used += 1;
-        if *used == 1 {
+        let name = if *used == 1 {
             base.to_owned()
         } else {
             format!("{base}#{used}")
-        }
+        };
+        self.entered.insert(name.clone());
+        name
     }
 
     /// The place of the next operation.
@@ -80,9 +84,13 @@ impl Checkpoints {
         Ok(self.place)
     }
 
-    /// Whether something is recorded of what follows the last operation.
-    pub(crate) fn has_more_path(&self) -> bool {
-        self.followed.is_some() && self.path.range(self.place + 1..).next().is_some()
+    /// Whether something is recorded that was not come to yet: the function has gone on from
+    /// here before.
+    pub(crate) fn has_more(&self) -> bool {
+        self.stored.keys().any(|name| {
+            let waits = name.strip_prefix(crate::names::TIMEOUT);
+            !self.entered.contains(waits.unwrap_or(name))
+        })
     }
 
     /// Stops comparing operations with the recorded ones.
@@ -246,6 +254,16 @@ mod tests {
         let mut checkpoints = Checkpoints::default();
         checkpoints.extend([("fallback".into(), json!(1), Some(2))]);
         assert_eq!(walk(&mut checkpoints, &["flaky", "next"]), Ok(()));
+    }
+
+    #[test]
+    fn what_is_left_says_that_the_function_has_been_further() {
+        let mut checkpoints = recorded(&["a", "$timeout:b"]);
+        assert!(checkpoints.has_more());
+        checkpoints.next_name("a");
+        assert!(checkpoints.has_more(), "it waited for b, in vain");
+        checkpoints.next_name("b");
+        assert!(!checkpoints.has_more());
     }
 
     #[test]

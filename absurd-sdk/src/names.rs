@@ -11,10 +11,12 @@ pub(crate) fn await_task(task: TaskId) -> String {
     format!("$awaitTaskResult:{task}")
 }
 
+pub(crate) const TIMEOUT: &str = "$timeout:";
+
 /// Says that the wait of this name has timed out: a replay must not wait again. It can't
 /// stand under the wait's own name, where other clients would read it as the payload.
 pub(crate) fn timeout(step: &str) -> String {
-    format!("$timeout:{step}")
+    format!("{TIMEOUT}{step}")
 }
 
 pub(crate) fn emit_event(event: &str) -> String {

@@ -38,7 +38,8 @@ begin
         jsonb_strip_nulls(jsonb_build_object('headers', task.headers, 'retry_strategy',
             task.retry_strategy, 'cancellation', task.cancellation, 'max_attempts',
             task.max_attempts, 'attributes', task.attributes,
-            'policy', absurd.policy_of_copy(task.policy))),
+            'policy', absurd.policy_of_copy(task.policy)))
+            || absurd.queueing_of(p_queue_name, task.last_attempt_run),
         'pending', now, now)
     on conflict (queue_name, task_id) do update set state = 'pending', updated_at = now,
         step = excluded.step, error_type = excluded.error_type, message = excluded.message,

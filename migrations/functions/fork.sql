@@ -11,6 +11,7 @@ declare
     task record;
     forked record;
     first record;
+    has_rollback boolean;
 begin
     execute format('select * from absurd.%I where task_id = $1', 't_' || p_queue_name)
         into task using p_task_id;
@@ -30,7 +31,9 @@ begin
         jsonb_strip_nulls(jsonb_build_object('headers', task.headers, 'retry_strategy',
             task.retry_strategy, 'cancellation', task.cancellation, 'max_attempts',
             task.max_attempts, 'attributes', task.attributes,
-            'policy', absurd.policy_of_copy(task.policy))) || coalesce(p_options, '{}'));
+            'policy', absurd.policy_of_copy(task.policy)))
+            || absurd.queueing_of(p_queue_name, task.last_attempt_run)
+            || coalesce(p_options, '{}'));
     if forked.created then
         execute format('insert into absurd.%1$I
                 (task_id, checkpoint_name, state, status, owner_run_id, updated_at, place)
@@ -41,6 +44,13 @@ begin
                 else updated_at < $6 end)', 'c_' || p_queue_name)
             using forked.task_id, forked.run_id, p_task_id, p_from_step, first.place,
                 first.updated_at;
+        -- What it has not done itself it would have to undo all the same.
+        execute format('select exists (select from absurd.%I where task_id = $1
+            and checkpoint_name >= ''$rollback:'' and checkpoint_name < ''$rollback;'')',
+            'c_' || p_queue_name) into has_rollback using forked.task_id;
+        if has_rollback then
+            perform absurd.add_policy(p_queue_name, forked.task_id, '{"rollback": true}');
+        end if;
     end if;
     return query select forked.task_id, forked.run_id, forked.attempt, forked.created;
 end;

@@ -26,34 +26,57 @@ begin
 end;
 $$;
 
--- The lanes that hold waiting runs, at most `p_limit` of them after `p_after`; paused ones are
--- left out. Each is found by one look into the index.
-create or replace function absurd.waiting_lanes(
-    p_queue_name text, p_after text[], p_limit integer
-) returns setof text[]
+-- The due runs at the head of each lane after `p_after`, for at most `p_lanes` of them: by
+-- priority, then age. Lanes and their levels of priority are found one by one, a look into the
+-- index each, so that neither long lanes nor sleeping runs are walked through. Paused ones are
+-- left out. `lanes` counts those that were seen.
+create or replace function absurd.heads_of_lanes(
+    p_queue_name text, p_after text[], p_lanes integer, p_now timestamptz, p_limit integer
+) returns table (
+    run_id uuid, task_name text, lane text[], priority integer, available_at timestamptz,
+    is_start boolean
+)
 language plpgsql as $$
 begin
     return query execute format('
-        with recursive lanes as (
-            (select r.lane from absurd.%1$I r
+        with recursive levels as (
+            (select r.lane, r.priority, 1 as place from absurd.%1$I r
                 where r.state in (''pending'', ''sleeping'') and r.lane > $1
-                order by r.lane limit 1)
+                order by r.lane, r.priority desc limit 1)
             union all
-            select (select r.lane from absurd.%1$I r
-                where r.state in (''pending'', ''sleeping'') and r.lane > greatest(lanes.lane,
-                    case when lanes.lane[1] = ''$paused'' then array[''$paused'', null] end)
-                order by r.lane limit 1)
-            from lanes where lanes.lane is not null
+            select next.lane, next.priority, case when next.lane = levels.lane
+                or next.lane[1] = ''$paused'' then levels.place else levels.place + 1 end
+            from levels cross join lateral (
+                (select r.lane, r.priority from absurd.%1$I r
+                    where r.state in (''pending'', ''sleeping'') and r.lane = levels.lane
+                        and r.priority < levels.priority and levels.lane[1] <> ''$paused''
+                    order by r.lane, r.priority desc limit 1)
+                union all
+                (select r.lane, r.priority from absurd.%1$I r
+                    where r.state in (''pending'', ''sleeping'')
+                        and r.lane > greatest(levels.lane, case when levels.lane[1] = ''$paused''
+                            then array[''$paused'', null] end)
+                    order by r.lane, r.priority desc limit 1)
+                limit 1) next
+            where levels.place <= $2
         )
-        select lane from lanes where lane is not null and lane[1] <> ''$paused'' limit $2',
-        'r_' || p_queue_name) using p_after, p_limit;
+        select due.* from levels cross join lateral (
+            select r.run_id, r.lane[1], r.lane, r.priority, r.available_at,
+                r.started_at is null
+            from absurd.%1$I r
+            where r.lane = levels.lane and r.state in (''pending'', ''sleeping'')
+                and r.priority = levels.priority and r.available_at <= $3
+            order by r.lane, r.priority desc, r.available_at, r.run_id limit $4) due
+        where levels.lane[1] <> ''$paused'' and levels.place <= $2
+        order by levels.place',
+        'r_' || p_queue_name) using p_after, p_lanes, p_now, p_limit;
 end;
 $$;
 
--- The due runs of a lane, by priority, then age; null is the lane of those without. Levels of
--- priority are found one by one, so that sleeping runs of a higher one are not walked through.
-create or replace function absurd.due_in_lane(
-    p_queue_name text, p_lane text[], p_now timestamptz, p_limit integer
+-- The due runs of those without a lane. The lane is named in each `order by` because PostgreSQL
+-- takes no index's order for it where a column is null.
+create or replace function absurd.due_without_lane(
+    p_queue_name text, p_now timestamptz, p_limit integer
 ) returns table (
     run_id uuid, task_name text, lane text[], priority integer, available_at timestamptz,
     is_start boolean
@@ -63,11 +86,11 @@ begin
     return query execute format('
         with recursive levels as (
             (select r.priority from absurd.%1$I r
-                where r.lane %3$s and r.state in (''pending'', ''sleeping'')
+                where r.lane is null and r.state in (''pending'', ''sleeping'')
                 order by r.lane, r.priority desc limit 1)
             union all
             select (select r.priority from absurd.%1$I r
-                where r.lane %3$s and r.state in (''pending'', ''sleeping'')
+                where r.lane is null and r.state in (''pending'', ''sleeping'')
                     and r.priority < levels.priority
                 order by r.lane, r.priority desc limit 1)
             from levels where levels.priority is not null
@@ -76,14 +99,24 @@ begin
             select r.run_id, t.task_name, r.lane, r.priority, r.available_at,
                 r.started_at is null
             from absurd.%1$I r join absurd.%2$I t on t.task_id = r.task_id
-            where r.lane %3$s and r.state in (''pending'', ''sleeping'')
-                and r.priority = levels.priority and r.available_at <= $2
-                and t.state in (''pending'', ''running'', ''sleeping'')
-            order by r.lane, r.priority desc, r.available_at, r.run_id limit $3) due
-        where levels.priority is not null limit $3',
-        'r_' || p_queue_name, 't_' || p_queue_name,
-        case when p_lane is null then 'is null' else '= $1' end)
-        using p_lane, p_now, p_limit;
+            where r.lane is null and r.state in (''pending'', ''sleeping'')
+                and r.priority = levels.priority and r.available_at <= $1
+            order by r.lane, r.priority desc, r.available_at, r.run_id limit $2) due
+        where levels.priority is not null limit $2',
+        'r_' || p_queue_name, 't_' || p_queue_name) using p_now, p_limit;
+end;
+$$;
+
+-- The key and the priority of a run, as options of a spawn.
+create or replace function absurd.queueing_of(p_queue_name text, p_run_id uuid) returns jsonb
+language plpgsql as $$
+declare
+    options jsonb;
+begin
+    execute format('select jsonb_strip_nulls(jsonb_build_object(
+            ''key'', absurd.lane_key(lane), ''priority'', nullif(priority, 0)))
+        from absurd.%I where run_id = $1', 'r_' || p_queue_name) into options using p_run_id;
+    return coalesce(options, '{}');
 end;
 $$;
 

@@ -33,6 +33,12 @@ begin
             make_interval(secs => p_period_seconds));
         perform absurd.use_lanes(p_queue_name);
     end if;
+    if p_rate is not null then
+        -- See due_resumes. Queues without a rate go without this index.
+        execute format('create index if not exists %I on absurd.%I (available_at)
+            where state in (''pending'', ''sleeping'') and started_at is not null',
+            'r_' || p_queue_name || '_res', 'r_' || p_queue_name);
+    end if;
     if p_scope = 'task' then
         execute format('update absurd.%I r set lane = array[$1, '''']
             from absurd.%I t

@@ -1,9 +1,35 @@
 -- Which runs a claim takes from a queue with lanes: within all limits, by priority, with turns
 -- between keys, then by age.
 
--- The due runs at the head of each lane. No more than 200 lanes at a time; the next claim of the
--- session goes on behind them.
-create or replace function absurd.heads_of_lanes(
+-- Due runs that have begun before, where a rate limits starts: they must not stand behind starts
+-- that it holds back. A run may be among the heads of its lane too.
+create or replace function absurd.due_resumes(
+    p_queue_name text, p_now timestamptz, p_limit integer
+) returns table (
+    run_id uuid, task_name text, lane text[], priority integer, available_at timestamptz,
+    is_start boolean
+)
+language plpgsql as $$
+begin
+    if not exists (select from absurd.limits
+        where queue_name = p_queue_name and rate is not null)
+    then
+        return;
+    end if;
+    return query execute format('
+        select r.run_id, t.task_name, r.lane, r.priority, r.available_at, false
+        from absurd.%I r join absurd.%I t on t.task_id = r.task_id
+        where r.state in (''pending'', ''sleeping'') and r.started_at is not null
+            and r.available_at <= $1 and r.lane[1] is distinct from ''$paused''
+            and t.state in (''pending'', ''running'', ''sleeping'')
+        order by r.available_at limit $2',
+        'r_' || p_queue_name, 't_' || p_queue_name) using p_now, p_limit;
+end;
+$$;
+
+-- What a claim may choose from: the due runs at the head of each lane. No more than 200 lanes at a
+-- time; the next claim of the session goes on behind them.
+create or replace function absurd.due_heads(
     p_queue_name text, p_now timestamptz, p_limit integer
 ) returns table (
     run_id uuid, task_name text, lane text[], priority integer, available_at timestamptz,
@@ -12,36 +38,56 @@ create or replace function absurd.heads_of_lanes(
 language plpgsql as $$
 declare
     lanes_max constant integer := 200;
-    cursor_of text[] := nullif(current_setting('absurd.lane_cursor', true), '');
+    went_to text[] := nullif(current_setting('absurd.lane_cursor', true), '');
     after text[] := '{}';
-    lanes text[] := '{}';
-    next_lane text[];
-    seen integer := 0;
+    reached text[];
+    seen integer;
 begin
-    if cursor_of[1] = p_queue_name then
-        after := cursor_of[2:];
+    if went_to[1] = p_queue_name then
+        after := went_to[2:];
     end if;
-    return query select * from absurd.due_in_lane(p_queue_name, null, p_now, p_limit);
-    for next_lane in select * from absurd.waiting_lanes(p_queue_name, after, lanes_max) loop
-        seen := seen + 1;
-        return query select * from absurd.due_in_lane(p_queue_name, next_lane, p_now, p_limit);
-    end loop;
+    return query select * from absurd.due_without_lane(p_queue_name, p_now, p_limit);
+    return query select * from absurd.due_resumes(p_queue_name, p_now, p_limit);
+    return query select * from absurd.heads_of_lanes(
+        p_queue_name, after, lanes_max, p_now, p_limit);
+    select ahead.seen, ahead.reached into seen, reached
+    from absurd.look_over_lanes(p_queue_name, after, lanes_max) ahead;
     if seen = lanes_max then
         perform set_config('absurd.lane_cursor',
-            array_prepend(p_queue_name, next_lane)::text, false);
+            array_prepend(p_queue_name, reached)::text, false);
         return;
     end if;
-    -- The end was reached: what lies before the cursor comes next, now or with the next claim.
+    -- The end was reached: what lies before the cursor comes now.
     perform set_config('absurd.lane_cursor', '', false);
     if after <> '{}' then
-        for next_lane in
-            select lane from absurd.waiting_lanes(p_queue_name, '{}', lanes_max - seen) lane
-            where lane <= after
-        loop
-            return query
-                select * from absurd.due_in_lane(p_queue_name, next_lane, p_now, p_limit);
-        end loop;
+        return query select * from absurd.heads_of_lanes(
+            p_queue_name, '{}', lanes_max - seen, p_now, p_limit);
     end if;
+end;
+$$;
+
+-- How many lanes lie behind a lane, up to a number, and the last of these.
+create or replace function absurd.look_over_lanes(
+    p_queue_name text, p_after text[], p_lanes integer, out seen integer, out reached text[]
+)
+language plpgsql as $$
+begin
+    execute format('
+        with recursive lanes as (
+            (select r.lane, 1 as place from absurd.%1$I r
+                where r.state in (''pending'', ''sleeping'') and r.lane > $1
+                order by r.lane limit 1)
+            union all
+            select next.lane, lanes.place + 1 from lanes cross join lateral (
+                select r.lane from absurd.%1$I r
+                where r.state in (''pending'', ''sleeping'')
+                    and r.lane > greatest(lanes.lane, case when lanes.lane[1] = ''$paused''
+                        then array[''$paused'', null] end)
+                order by r.lane limit 1) next
+            where lanes.place < $2
+        )
+        select count(*), max(lane) from lanes', 'r_' || p_queue_name)
+        into seen, reached using p_after, p_lanes;
 end;
 $$;
 
@@ -67,6 +113,30 @@ begin
 end;
 $$;
 
+-- Notes the turns that keys have had. The moment moves on to the first turn of this claim; keys
+-- that it has overtaken need no row.
+create or replace function absurd.note_turns(
+    p_queue_name text, p_moment bigint, p_turns jsonb
+) returns void
+language plpgsql as $$
+declare
+    moment bigint;
+begin
+    if p_turns = '{}' then
+        return;
+    end if;
+    select greatest(p_moment, min(value::bigint) - 1) into moment from jsonb_each_text(p_turns);
+    insert into absurd.key_turns as k (queue_name, key, turns)
+    select p_queue_name, key, value::bigint from jsonb_each_text(p_turns)
+    union all select p_queue_name, '', moment
+    on conflict (queue_name, key) do update set turns = excluded.turns;
+    delete from absurd.key_turns k where ctid in (
+        select ctid from absurd.key_turns
+        where queue_name = p_queue_name and turns <= moment and key <> ''
+        order by turns limit 50);
+end;
+$$;
+
 -- Picks runs and notes their starts under rate limits. Nothing is locked but the claims.
 create or replace function absurd.pick_runs(
     p_queue_name text, p_now timestamptz, p_qty integer
@@ -75,6 +145,8 @@ language plpgsql as $$
 declare
     picked uuid[] := '{}';
     running jsonb;
+    moment bigint;
+    taken jsonb := '{}';
     room jsonb := '{}';
     starts jsonb := '{}';
     candidate record;
@@ -84,16 +156,20 @@ declare
 begin
     perform absurd.lock_claims(p_queue_name);
     running := absurd.count_running(p_queue_name);
+    select coalesce(max(turns), 0) into moment from absurd.key_turns
+    where queue_name = p_queue_name and key = '';
     for candidate in
         select head.*, array_remove(array['queue/', 'task/' || head.task_name,
-            case when head.lane[2] <> '' then 'key/' || head.lane[2] end], null) as subjects
+            'key/' || nullif(head.key, '')], null) as subjects
         from (
-            select *, coalesce((running->>('key/' || h.lane[2]))::bigint, 0)
-                + row_number() over (partition by h.lane
-                    order by h.priority desc, h.available_at, h.run_id) as turn
-            from absurd.heads_of_lanes(p_queue_name, p_now, p_qty) h) head
-        order by head.priority desc, case when head.lane[2] <> '' then head.turn else 0 end,
-            head.available_at, head.run_id
+            select h.*, greatest(k.turns, moment) + row_number() over (partition by h.key
+                order by h.priority desc, h.available_at, h.run_id) as turn
+            from (
+                select distinct on (run_id) *, coalesce(absurd.lane_key(lane), '') as key
+                from absurd.due_heads(p_queue_name, p_now, p_qty)) h
+                left join absurd.key_turns k on k.queue_name = p_queue_name
+                    and k.key = '/' || h.key) head
+        order by head.priority desc, head.turn, head.available_at, head.run_id
     loop
         exit when cardinality(picked) = p_qty;
         fits := true;
@@ -110,6 +186,7 @@ begin
         end loop;
         continue when not fits;
         picked := picked || candidate.run_id;
+        taken := taken || jsonb_build_object('/' || candidate.key, candidate.turn);
         foreach subject in array candidate.subjects loop
             room := jsonb_set(room, array[subject], jsonb_build_object(
                 'runs', (room->subject->>'runs')::integer - 1,
@@ -118,6 +195,7 @@ begin
                 coalesce((starts->>subject)::integer, 0) + candidate.is_start::integer);
         end loop;
     end loop;
+    perform absurd.note_turns(p_queue_name, moment, taken);
     perform absurd.note_starts(p_queue_name, split_part(key, '/', 1),
         substr(key, strpos(key, '/') + 1), value::integer, p_now)
     from jsonb_each_text(starts);

@@ -51,7 +51,9 @@ declare
     held record := absurd.held_run(p_queue_name, p_worker_id, (p_write->>'run')::uuid);
 begin
     execute format('update absurd.%I
-        set attributes = jsonb_strip_nulls(coalesce(attributes, ''{}'') || $2)
+        set attributes = (
+            select jsonb_object_agg(key, value)
+            from jsonb_each(coalesce(attributes, ''{}'') || $2) where value <> ''null'')
         where task_id = $1', 't_' || p_queue_name)
         using held.task_id, p_write->'attributes';
     return null;

@@ -283,7 +283,7 @@ begin
             execute format('drop table absurd.%I cascade', prefix || p_queue_name);
         end if;
     end loop;
-    foreach prefix in array array['limits', 'rate_usage', 'spawn_windows', 'schedules',
+    foreach prefix in array array['limits', 'rate_usage', 'key_turns', 'spawn_windows', 'schedules',
         'dead_letters', 'progress', 'log_lines', 'queues']
     loop
         execute format('delete from absurd.%I where queue_name = $1', prefix)

@@ -222,7 +222,8 @@ begin
                 'cancellation', task.cancellation,
                 'attributes', task.attributes,
                 'policy', absurd.policy_of_copy(task.policy),
-                'max_attempts', coalesce(wanted, task.max_attempts))));
+                'max_attempts', coalesce(wanted, task.max_attempts)))
+            || absurd.queueing_of(p_queue_name, task.last_attempt_run));
         return;
     end if;
     wanted := coalesce(wanted, coalesce(task.max_attempts, task.attempts) + 1);

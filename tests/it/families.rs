@@ -253,6 +253,7 @@ async fn a_fork_keeps_what_came_before_its_step() -> TestResult {
     let names: Vec<_> = kept.iter().map(|kept| &*kept.checkpoint_name).collect();
     assert_eq!(names, ["$rollback:undo", "$rollback:undo#2", "one"]);
     assert_eq!(worker().run_until_idle().await?, 1);
+    assert!(undone.0.lock().await.is_empty());
     let unknown = client.fork(handle.task_id()).from_step("nine").send().await;
     assert!(unknown.is_err());
     let whole = client
@@ -267,5 +268,33 @@ async fn a_fork_keeps_what_came_before_its_step() -> TestResult {
             .len(),
         6
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_fork_has_the_key_and_priority_and_undoes_what_it_took_over() -> TestResult {
+    let database = Database::start().await?;
+    let client = database.client();
+    let booked = client.spawn(booking, "wait".into());
+    let handle = booked.key("k").priority(4).await?;
+    let undone = Undone::default();
+    let worker = || {
+        let worker = quick_worker(client).task(booking).task(undo);
+        worker.state(undone.clone())
+    };
+    worker().run_until_idle().await?;
+    let fork = client
+        .fork(handle.task_id())
+        .from_step("two")
+        .send()
+        .await?;
+    let task = client.get_task(fork.task_id).await?.ok_or("no task")?;
+    assert_eq!(
+        (task.summary.key.as_deref(), task.summary.priority),
+        (Some("k"), Some(4))
+    );
+    client.cancel(fork.task_id).await?;
+    worker().run_until_idle().await?;
+    assert_eq!(*undone.0.lock().await, ["two", "one"]);
     Ok(())
 }

@@ -136,6 +136,32 @@ async fn a_rate_counts_starts_in_every_span_of_its_period() -> TestResult {
 }
 
 #[tokio::test]
+async fn a_rate_does_not_hold_back_what_has_begun() -> TestResult {
+    #[task(name = "nap")]
+    async fn nap(ctx: &mut Context) -> TaskResult<()> {
+        ctx.sleep_for("nap", "1m").await
+    }
+    let database = Database::start().await?;
+    let clock = database.clock("2026-05-01T00:00:00Z".parse()?).await?;
+    let client = database.client();
+    client
+        .set_limit(LimitOn::Queue, Limit::rate(1, "1h"))
+        .await?;
+    client.spawn_many(nap, vec![(); 3]).await?;
+    let worker = || quick_worker(client).task(nap).concurrency(1);
+    assert_eq!(worker().run_until_idle().await?, 1);
+    clock.advance(Duration::from_mins(1)).await?;
+    assert_eq!(
+        worker().run_until_idle().await?,
+        1,
+        "one slot, and it resumes"
+    );
+    let stats = client.queue_stats().await?.ok_or("no queue")?;
+    assert_eq!((stats.completed, stats.pending), (1, 2));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_dead_worker_gives_its_place_back_when_its_lease_is_over() -> TestResult {
     let database = Database::start().await?;
     let client = database.client();

@@ -20,6 +20,7 @@ mod outage;
 mod payloads;
 mod plans;
 mod queueing;
+mod replays;
 mod reports;
 mod schedules;
 mod steps;

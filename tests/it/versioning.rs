@@ -145,6 +145,64 @@ async fn a_patch_keeps_old_and_new_tasks_apart() -> TestResult {
 }
 
 #[tokio::test]
+async fn a_patch_works_in_branches_and_where_no_places_are_recorded() -> TestResult {
+    mod before {
+        use super::{Context, TaskResult, done, task};
+
+        #[task(name = "joins")]
+        pub(super) async fn joins(ctx: &mut Context) -> TaskResult<(bool, bool)> {
+            ctx.join((
+                |mut ctx: Context| async move {
+                    done(&mut ctx, "a").await?;
+                    ctx.await_event::<()>("go").await?;
+                    Ok(false)
+                },
+                |_: Context| async move { Ok(false) },
+            ))
+            .await
+        }
+    }
+    #[task(name = "joins")]
+    async fn joins(ctx: &mut Context) -> TaskResult<(bool, bool)> {
+        ctx.join((
+            |mut ctx: Context| async move {
+                let patched = ctx.patched("first").await?;
+                done(&mut ctx, "a").await?;
+                ctx.await_event::<()>("go").await?;
+                Ok(patched)
+            },
+            |mut ctx: Context| async move { ctx.patched("other").await },
+        ))
+        .await
+    }
+    let database = Database::start().await?;
+    let client = database.client();
+    let old = client.spawn(before::joins, ()).await?;
+    quick_worker(client)
+        .task(before::joins)
+        .run_until_idle()
+        .await?;
+    client.emit_event("go", &()).await?;
+    let new = client.spawn(joins, ()).await?;
+    quick_worker(client).task(joins).run_until_idle().await?;
+    assert_eq!(old.result().await?, (false, true), "one branch had begun");
+    assert_eq!(new.result().await?, (true, true));
+
+    let (database, old_task) = begun().await?;
+    let client = database.client();
+    sqlx::query("update absurd.c_default set place = null")
+        .execute(client.pool())
+        .await?;
+    quick_worker(client)
+        .task(careful::pipeline)
+        .run_until_idle()
+        .await?;
+    let result: String = client.result_of(old_task).await?;
+    assert_eq!(result, "1, calibrates: false");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_failed_step_may_lead_elsewhere_the_next_time() -> TestResult {
     #[task(name = "fallback", max_attempts = 2)]
     async fn fallback(ctx: &mut Context) -> TaskResult<String> {

@@ -272,12 +272,12 @@ impl Context {
     /// The concrete name of the next operation, after whatever must come before it.
     async fn enter(&mut self, base: &str) -> Result<String, TaskError> {
         let name = self.enter_group(base).await?;
+        self.note_on_tape(&name)?;
         if self.prefix.is_empty()
             && let Err(difference) = self.checkpoints.next_place(&name)
         {
             return Err(TaskError::named("Nondeterminism", difference));
         }
-        self.note_on_tape(&name)?;
         Ok(name)
     }
 

@@ -35,7 +35,7 @@ impl Context {
             .checkpoints
             .get(&format!("{}{name}", self.prefix))
             .is_some();
-        if !stored && self.checkpoints.has_more_path() {
+        if !stored && self.checkpoints.has_more() {
             return Ok(false);
         }
         let name = self.enter(&name).await?;

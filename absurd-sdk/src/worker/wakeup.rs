@@ -83,7 +83,7 @@ impl Cancels {
         }
     }
 
-    /// Waits for the next one. A lost notification costs time: renewals tell it too.
+    /// Waits for the next one, or for a gap in which one may have been missed.
     pub(super) async fn heard(&mut self) {
         let Some(news) = &mut self.news else {
             return std::future::pending().await;
@@ -91,8 +91,9 @@ impl Cancels {
         loop {
             match news.recv().await {
                 Ok((Topic::Cancel, queue)) if *queue == *self.queue => return,
+                Ok((Topic::Gap, _)) | Err(broadcast::error::RecvError::Lagged(_)) => return,
                 Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
-                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Ok(_) => {}
             }
         }
     }
