@@ -150,7 +150,7 @@ impl Replayed {
     /// The operations in the order of the function, a line each: for a snapshot.
     pub fn steps(&self) -> String {
         let recorded = self.operations.iter().filter(|step| step.is_recorded);
-        recorded.map(|step| format!("{}\n", step.name)).collect()
+        recorded.fold(String::new(), |steps, step| steps + &step.name + "\n")
     }
 
     /// The first operation that the history doesn't know: where the task goes on.
