@@ -5,6 +5,20 @@ alter table absurd.queues
     add column if not exists paused_at timestamptz,
     add column if not exists lanes boolean not null default false;
 
+-- Templates of the functions of which each queue has its own: see define_queue_function.
+create table if not exists absurd.queue_functions (
+    prefix text primary key,
+    template text not null
+);
+
+-- Workers that listen and have room: somebody to notify. They come again every 20 seconds.
+create table if not exists absurd.idle_workers (
+    queue_name text not null,
+    worker_id text not null,
+    since timestamptz not null,
+    primary key (queue_name, worker_id)
+) with (fillfactor = 50);
+
 -- How many runs may be under way at once, and how many may start within a period. Scope `queue`
 -- has no subject, `task` a task's name, `key` a key, or '' for all keys without a row.
 create table if not exists absurd.limits (

@@ -2,10 +2,12 @@
 
 -- As claim_task, with the checkpoints that each run may see, as one object. Where they are more
 -- than `p_checkpoint_rows` or longer than `p_checkpoint_bytes` they stay behind, and
--- `more_checkpoints` says so. `places` are those of the checkpoints that have one.
+-- `more_checkpoints` says so. A worker that gets fewer runs than it asks for and `p_listens` is to be
+-- notified of the next. `places` are those of the checkpoints that have one.
 create or replace function absurd.claim_runs(
     p_queue_name text, p_worker_id text, p_claim_timeout integer, p_qty integer,
-    p_checkpoint_rows integer default 256, p_checkpoint_bytes integer default 1048576
+    p_checkpoint_rows integer default 256, p_checkpoint_bytes integer default 1048576,
+    p_listens boolean default false
 ) returns table (
     run_id uuid, task_id uuid, attempt integer, task_name text, params jsonb,
     retry_strategy jsonb, max_attempts integer, headers jsonb, wake_event text,
@@ -16,46 +18,20 @@ language plpgsql as $$
 declare
     claimed uuid[];
 begin
-    -- Two statements: what the previous holder wrote just before this claim is only visible
-    -- to a snapshot that is taken after it.
-    select array_agg(claim.run_id) into claimed
-    from absurd.claim_task(p_queue_name, p_worker_id, p_claim_timeout, p_qty) claim;
-    if claimed is null then
-        return;
+    execute format('select absurd.%I($1, $2, $3)', absurd.queue_function('fc', p_queue_name))
+        into claimed using p_worker_id, p_claim_timeout, p_qty;
+    if p_listens then
+        perform absurd.note_idle_worker(p_queue_name, p_worker_id,
+            coalesce(cardinality(claimed), 0) < p_qty);
     end if;
-    -- They are measured twice. As they are stored, so that no more than the limit is ever read
-    -- and put together; then as they are sent, for compressed ones can grow a lot.
-    return query execute format('
-        select r.run_id, r.task_id, r.attempt, t.task_name, t.params, t.retry_strategy,
-            t.max_attempts, t.headers, r.wake_event, r.event_payload, r.started_at,
-            case when kept.fit then kept.states else ''{}'' end, not kept.fit,
-            case when kept.fit then kept.places end, t.policy
-        from unnest($1) with ordinality as claimed (run_id, place)
-            join absurd.%1$I r on r.run_id = claimed.run_id
-            join absurd.%2$I t on t.task_id = r.task_id
-            cross join lateral (
-                select count(*) <= $2 and coalesce(sum(pg_column_size(c.state)), 0) <= $3 as fit
-                from (
-                    select c.state from absurd.%3$I c
-                    where c.task_id = r.task_id and c.status = ''committed''
-                    limit $2::bigint + 1) c
-            ) stored
-            cross join lateral (
-                select built.*, stored.fit and pg_column_size(built.states) <= $3 as fit
-                from (
-                    select coalesce(jsonb_object_agg(c.checkpoint_name, c.state), ''{}'')
-                            as states,
-                        jsonb_object_agg(c.checkpoint_name, c.place)
-                            filter (where c.place is not null) as places
-                    from absurd.%3$I c
-                        left join absurd.%1$I owner on owner.run_id = c.owner_run_id
-                    where stored.fit and c.task_id = r.task_id and c.status = ''committed''
-                        and (owner.attempt is null or owner.attempt <= r.attempt)
-                    offset 0) built
-            ) kept
-        order by claimed.place',
-        'r_' || p_queue_name, 't_' || p_queue_name, 'c_' || p_queue_name)
-        using claimed, coalesce(p_checkpoint_rows, 256), coalesce(p_checkpoint_bytes, 1048576);
+    if claimed is not null then
+        -- Two statements: what the previous holder wrote just before this claim is only visible
+        -- to a snapshot that is taken after it.
+        return query execute format('select * from absurd.%I($1, $2, $3)',
+            absurd.queue_function('fr', p_queue_name))
+            using claimed, coalesce(p_checkpoint_rows, 256)::bigint,
+                coalesce(p_checkpoint_bytes, 1048576)::bigint;
+    end if;
 end;
 $$;
 

@@ -47,14 +47,16 @@ $$;
 --
 -- `awaited_by`: who is to be told of the task's end. `policy`: what the contract has no word for,
 -- from timeouts to chains. `attributes`: for users to find tasks by. `lane`: the task's name and
--- its key where limits or fairness need them, after `$paused` while the task is. `place`: how
--- many operations the function had begun when it reached this one.
+-- its key where limits or fairness need them, after `$paused` while the task is. `cancel_at`: when
+-- the task's policy cancels it, `infinity` while that can't be said, null without a policy.
+-- `place`: how many operations the function had begun when it reached this one.
 create or replace function absurd.queue_columns()
 returns table (prefix text, name text, definition text)
 language sql immutable as $$
     values ('t_', 'awaited_by', 'text[]'), ('t_', 'policy', 'jsonb'),
         ('t_', 'attributes', 'jsonb'), ('r_', 'priority', 'integer not null default 0'),
-        ('r_', 'lane', 'text[]'), ('c_', 'place', 'integer')
+        ('r_', 'lane', 'text[]'), ('r_', 'cancel_at', 'timestamptz'),
+        ('c_', 'place', 'integer')
 $$;
 
 -- The same for a table's definition.
@@ -138,7 +140,8 @@ language sql stable as $$
 $$;
 
 -- The definitions of a queue's indexes: those of the contract, then ours. Ours hold only what
--- can be claimed, cancelled by policy, or cleaned up, so that no sweep reads history.
+-- can be claimed, cancelled by policy, or cleaned up, so that no sweep reads history. None on t_
+-- is about its state: updates of t_ write no index at all.
 create or replace function absurd.queue_indexes(p_queue_name text, p_partitioned boolean)
 returns table (name text, definition text)
 language sql stable as $$
@@ -158,11 +161,11 @@ language sql stable as $$
             where state in (''pending'', ''sleeping'')'),
         ('t_', '_par', '((policy->''parent''->>''task'')) where policy ? ''parent'''),
         ('t_', '_atr', 'using gin (attributes jsonb_path_ops) where attributes is not null'),
-        ('t_', '_pdl', '(absurd.policy_deadline(cancellation, enqueue_at, first_started_at))
-            where cancellation is not null and state in (''pending'', ''running'', ''sleeping'')'),
+        ('r_', '_pdl', '(cancel_at) where cancel_at is not null
+            and state in (''pending'', ''running'', ''sleeping'')'),
         ('r_', '_cmp', '(completed_at, task_id) where state = ''completed'''),
         ('r_', '_fld', '(failed_at, task_id) where state = ''failed'''),
-        ('t_', '_cnl', '(cancelled_at) where state = ''cancelled''')
+        ('t_', '_cnl', '(cancelled_at) where cancelled_at is not null')
     ) as wanted (prefix, suffix, columns)
     where p_partitioned or prefix <> 'i_'
 $$;
@@ -191,6 +194,69 @@ language sql stable as $$
     select statement from lacking order by place, statement
 $$;
 
+-- Functions of which each queue has its own, with the queue's tables in their text: PostgreSQL
+-- plans their statements once in a session, where a statement that names its table by a variable
+-- is planned at every call. A template has {queue} inside of quoted names, and {literal} for the
+-- queue's name as text. Plans are kept while tables grow from nothing, so functions that look
+-- into tables allow for nothing but indexes.
+create or replace function absurd.define_queue_function(p_prefix text, p_template text)
+returns void
+language plpgsql as $$
+begin
+    insert into absurd.queue_functions (prefix, template) values (p_prefix, p_template)
+    on conflict (prefix) do update set template = excluded.template;
+end;
+$$;
+
+-- The name of a queue's own function, which is made here if a queue of some other making has
+-- none. `p_prefix` has two letters, so that all names fit.
+create or replace function absurd.queue_function(p_prefix text, p_queue_name text) returns text
+language plpgsql as $$
+declare
+    name text := p_prefix || '_' || p_queue_name;
+begin
+    perform from pg_catalog.pg_proc
+    where proname = name and pronamespace = 'absurd'::regnamespace;
+    if not found and absurd.has_relation('t_' || p_queue_name) then
+        perform absurd.lock_queue_tables(p_queue_name);
+        perform absurd.make_queue_functions(p_queue_name);
+    elsif not found then
+        raise exception 'queue "%" does not exist', p_queue_name using errcode = '42P01';
+    end if;
+    return name;
+end;
+$$;
+
+-- Makes a queue's own functions, of the templates as they are now.
+create or replace function absurd.make_queue_functions(p_queue_name text) returns void
+language plpgsql as $$
+declare
+    template text;
+begin
+    for template in select f.template from absurd.queue_functions f order by f.prefix loop
+        execute replace(replace(template, '{queue}', replace(p_queue_name, '"', '""')),
+            '{literal}', quote_literal(p_queue_name));
+    end loop;
+end;
+$$;
+
+-- Drops them.
+create or replace function absurd.drop_queue_functions(p_queue_name text) returns void
+language plpgsql as $$
+declare
+    dropped text;
+begin
+    for dropped in
+        select p.oid::regprocedure::text
+        from absurd.queue_functions f join pg_catalog.pg_proc p
+            on p.proname = f.prefix || '_' || p_queue_name
+        where p.pronamespace = 'absurd'::regnamespace
+    loop
+        execute 'drop function ' || dropped;
+    end loop;
+end;
+$$;
+
 -- Keeps others from creating or dropping tables of this queue until the transaction ends: `if
 -- not exists` alone fails when two create the same. Comes after the registry row's lock.
 create or replace function absurd.lock_queue_tables(p_queue_name text) returns void
@@ -212,6 +278,7 @@ begin
         for statement in select * from absurd.queue_lacks(p_queue_name, p_partitioned) loop
             execute statement;
         end loop;
+        perform absurd.make_queue_functions(p_queue_name);
     end if;
 end;
 $$;
@@ -278,12 +345,14 @@ begin
     end if;
     perform from absurd.queues where queue_name = p_queue_name for update;
     perform absurd.lock_queue_tables(p_queue_name);
+    perform absurd.drop_queue_functions(p_queue_name);
     foreach prefix in array array['i_', 'w_', 'e_', 'c_', 'r_', 't_'] loop
         if to_regclass(format('absurd.%I', prefix || p_queue_name)) is not null then
             execute format('drop table absurd.%I cascade', prefix || p_queue_name);
         end if;
     end loop;
-    foreach prefix in array array['limits', 'rate_usage', 'key_turns', 'spawn_windows', 'schedules',
+    foreach prefix in array array['limits', 'rate_usage', 'key_turns', 'idle_workers',
+        'spawn_windows', 'schedules',
         'dead_letters', 'progress', 'log_lines', 'queues']
     loop
         execute format('delete from absurd.%I where queue_name = $1', prefix)
@@ -337,6 +406,14 @@ begin
     loop
         continue when not absurd.has_ordinary_tables(queue.queue_name, queue.partitioned);
         perform absurd.complete_queue(queue.queue_name, queue.partitioned);
+        perform absurd.lock_queue_tables(queue.queue_name);
+        perform absurd.make_queue_functions(queue.queue_name);
+        execute format('update absurd.%1$I r set cancel_at = coalesce(absurd.policy_deadline(
+                t.cancellation, t.enqueue_at, t.first_started_at), ''infinity'')
+            from absurd.%2$I t
+            where t.cancellation is not null and r.run_id = t.last_attempt_run
+                and r.cancel_at is null and t.state in (''pending'', ''running'', ''sleeping'')',
+            'r_' || queue.queue_name, 't_' || queue.queue_name);
     end loop;
 end;
 $$;

@@ -131,8 +131,8 @@ create or replace function absurd.add_run(
 language plpgsql as $$
 begin
     execute format('insert into absurd.%1$I (run_id, task_id, attempt, state, available_at,
-            created_at, priority, lane)
-        select $1, task_id, attempt + 1, $3, $4, $5, priority, lane
+            created_at, priority, lane, cancel_at)
+        select $1, task_id, attempt + 1, $3, $4, $5, priority, lane, cancel_at
         from absurd.%1$I where run_id = $2', 'r_' || p_queue_name)
         using p_new_run, p_old_run, p_state, p_available_at, absurd.current_time();
 end;

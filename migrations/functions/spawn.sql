@@ -93,67 +93,10 @@ create or replace function absurd.spawn_task(
     p_queue_name text, p_task_name text, p_params jsonb, p_options jsonb default '{}'::jsonb
 ) returns table (task_id uuid, run_id uuid, attempt integer, created boolean)
 language plpgsql as $$
-declare
-    options jsonb := coalesce(p_options, '{}');
-    max_attempts integer := absurd.check_spawn(p_task_name, options);
-    key text := options->>'idempotency_key';
-    partitioned boolean := key is not null and absurd.is_partitioned(p_queue_name);
-    now timestamptz := absurd.current_time();
-    new_task uuid := absurd.portable_uuidv7();
-    new_run uuid := absurd.portable_uuidv7();
-    start_at timestamptz := absurd.start_time(options, now);
-    standing uuid;
-    inserted integer;
 begin
-    if options ? 'unique' then
-        standing := absurd.spawned_in_window(
-            p_queue_name, options->'unique', p_params, new_task, now);
-        if standing is not null then
-            return query execute format('
-                select task_id, last_attempt_run, attempts, false from absurd.%I
-                where task_id = $1', 't_' || p_queue_name) using standing;
-            if found then
-                return;
-            end if;
-        elsif (options->'unique'->>'debounce')::boolean then
-            start_at := greatest(start_at, absurd.seconds_after(
-                now, (options->'unique'->>'seconds')::double precision));
-        end if;
-    end if;
-    if partitioned then
-        execute format('insert into absurd.%I (idempotency_key, task_id) values ($1, $2)
-            on conflict do nothing', 'i_' || p_queue_name) using key, new_task;
-        get diagnostics inserted = row_count;
-        if inserted = 0 then
-            return query select * from absurd.spawned_before(p_queue_name, key, true);
-            return;
-        end if;
-    end if;
-    execute format('insert into absurd.%I (task_id, task_name, params, headers, retry_strategy,
-            max_attempts, cancellation, enqueue_at, state, attempts, last_attempt_run,
-            idempotency_key, policy, attributes)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, ''pending'', 1, $9, $10, $11, $12) %s',
-        't_' || p_queue_name,
-        case when key is not null and not partitioned
-            then 'on conflict (idempotency_key) do nothing' end)
-        using new_task, p_task_name, coalesce(p_params, 'null'), options->'headers',
-            options->'retry_strategy', max_attempts, options->'cancellation', now, new_run, key,
-            options->'policy', options->'attributes';
-    get diagnostics inserted = row_count;
-    if inserted = 0 then
-        return query select * from absurd.spawned_before(p_queue_name, key, false);
-        return;
-    end if;
-    execute format('insert into absurd.%I (run_id, task_id, attempt, state, available_at,
-            created_at, priority, lane)
-        values ($1, $2, 1, ''pending'', $3, $4, $5, $6)', 'r_' || p_queue_name)
-        using new_run, new_task, start_at, now,
-            coalesce((options->>'priority')::integer, 0),
-            absurd.lane_of(p_queue_name, p_task_name, options->>'key');
-    if start_at <= now then
-        perform absurd.wake_workers(p_queue_name);
-    end if;
-    return query select new_task, new_run, 1, true;
+    return query execute format('select * from absurd.%I($1, $2, $3)',
+        absurd.queue_function('fs', p_queue_name))
+        using p_task_name, p_params, coalesce(p_options, '{}');
 end;
 $$;
 

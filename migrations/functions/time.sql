@@ -79,12 +79,48 @@ language sql immutable strict as $$
         || to_char(p_ts at time zone 'UTC', 'IW')
 $$;
 
--- Wakes the workers of a queue at the commit. Off by the setting absurd.notify = off.
+-- Wakes the workers of a queue at the commit, if one of them waits to be woken: a notification
+-- makes commits wait for each other. Off by the setting absurd.notify = off. It goes by the real
+-- clock, as listening does.
 create or replace function absurd.wake_workers(p_queue_name text) returns void
 language plpgsql as $$
 begin
-    if current_setting('absurd.notify', true) is distinct from 'off' then
+    if current_setting('absurd.notify', true) is distinct from 'off'
+        and exists (select from absurd.idle_workers
+            where queue_name = p_queue_name
+                and since > clock_timestamp() - interval '1 minute')
+    then
         perform pg_notify('absurd_wake', p_queue_name);
+    end if;
+end;
+$$;
+
+-- Notes that a worker waits to be woken, or, with `p_idle` false, that it is busy. Most calls
+-- write nothing. A worker looks for work once more after it was noted: what came in between
+-- notified nobody.
+create or replace function absurd.note_idle_worker(
+    p_queue_name text, p_worker_id text, p_idle boolean
+) returns void
+language plpgsql as $$
+declare
+    now timestamptz := clock_timestamp();
+begin
+    if not p_idle then
+        delete from absurd.idle_workers
+        where queue_name = p_queue_name and worker_id = p_worker_id;
+        return;
+    end if;
+    perform from absurd.idle_workers
+    where queue_name = p_queue_name and worker_id = p_worker_id
+        and since > now - interval '20 seconds';
+    if not found then
+        insert into absurd.idle_workers (queue_name, worker_id, since)
+        values (p_queue_name, p_worker_id, now)
+        on conflict (queue_name, worker_id) do update set since = excluded.since;
+        delete from absurd.idle_workers where ctid in (
+            select ctid from absurd.idle_workers
+            where queue_name = p_queue_name and since < now - interval '10 minutes'
+            limit 10 for update skip locked);
     end if;
 end;
 $$;

@@ -9,23 +9,30 @@ create or replace function absurd.write_runs(
 ) returns table (item integer, code text, message text, detail jsonb)
 language plpgsql as $$
 declare
+    written text := absurd.queue_function('fw', p_queue_name);
     emits jsonb;
     together jsonb;
     alone jsonb;
     write jsonb;
 begin
+    if jsonb_array_length(p_writes) = 1 and p_writes->0->>'op' in ('checkpoint', 'complete') then
+        -- What nearly every write is when a worker does one thing at a time.
+        return query execute format('select * from absurd.%I($1, $2)', written)
+            using p_worker_id, p_writes;
+        return;
+    end if;
     select batch.emits, batch.together, batch.alone into emits, together, alone
     from absurd.sort_writes(p_writes) batch;
-    if emits is null then
-        perform absurd.lock_runs(p_queue_name, p_writes);
-    else
+    if emits is not null then
         return query select * from absurd.write_emits(
             p_queue_name, p_worker_id, p_writes, emits);
+    elsif alone is not null then
+        perform absurd.lock_runs(p_queue_name, p_writes);
     end if;
     if together is not null then
         begin
-            return query select * from absurd.write_together(
-                p_queue_name, p_worker_id, together);
+            return query execute format('select * from absurd.%I($1, $2)', written)
+                using p_worker_id, together;
         exception when others then
             -- One of them can't be written. Which one, each by itself will show.
             alone := coalesce(alone, '[]') || together;
@@ -116,112 +123,6 @@ begin
 end;
 $$;
 
--- The writes that need no subtransaction of their own, whose runs are locked.
-create or replace function absurd.write_together(
-    p_queue_name text, p_worker_id text, p_writes jsonb
-) returns table (item integer, code text, message text, detail jsonb)
-language plpgsql as $$
-begin
-    return query select * from absurd.write_checkpoints(p_queue_name, p_worker_id, p_writes);
-    return query select * from absurd.write_ends(p_queue_name, p_worker_id, p_writes);
-end;
-$$;
-
--- The checkpoints and renewals among numbered writes. Of two for one step the last one counts,
--- and so does the last lease.
-create or replace function absurd.write_checkpoints(
-    p_queue_name text, p_worker_id text, p_writes jsonb
-) returns table (item integer, code text, message text, detail jsonb)
-language plpgsql as $$
-begin
-    return query execute format('
-        with held as (
-            select (value->>''item'')::integer as item, value->>''op'' as op,
-                value->>''run'' as run, r.run_id, r.task_id, value->>''step'' as step,
-                value->''state'' as state, (value->>''place'')::integer as place,
-                case value->>''op'' when ''extend'' then (value->>''seconds'')::integer
-                    else nullif(greatest((value->>''extend'')::integer, 0), 0) end as extend,
-                r.state = ''running'' and r.claim_expires_at is not null as leased,
-                absurd.fence(absurd.fenced_state(r.state, t.state), r.claimed_by, $2) as code
-            from jsonb_array_elements($1) as writes (value)
-                left join absurd.%1$I r on r.run_id = (value->>''run'')::uuid
-                left join absurd.%3$I t on t.task_id = r.task_id
-            where value->>''op'' in (''checkpoint'', ''extend'')
-        ), kept as (
-            insert into absurd.%2$I
-                (task_id, checkpoint_name, state, status, owner_run_id, updated_at, place)
-            select distinct on (task_id, step)
-                task_id, step, state, ''committed'', run_id, $3, place
-            from held where code is null and op = ''checkpoint''
-            order by task_id, step, item desc
-            on conflict (task_id, checkpoint_name) do update set state = excluded.state,
-                status = excluded.status, owner_run_id = excluded.owner_run_id,
-                updated_at = excluded.updated_at, place = excluded.place
-        ), leases as (
-            update absurd.%1$I r
-            set claim_expires_at = $3 + make_interval(secs => extension.seconds)
-            from (
-                select distinct on (run_id) run_id, extend as seconds from held
-                where code is null and leased and extend is not null
-                order by run_id, item desc) extension
-            where r.run_id = extension.run_id
-        )
-        select item, code, absurd.fence_message(run::uuid, code), null::jsonb from held',
-        'r_' || p_queue_name, 'c_' || p_queue_name, 't_' || p_queue_name)
-        using p_writes, p_worker_id, absurd.current_time();
-end;
-$$;
-
--- The completions among numbered writes.
-create or replace function absurd.write_ends(
-    p_queue_name text, p_worker_id text, p_writes jsonb
-) returns table (item integer, code text, message text, detail jsonb)
-language plpgsql as $$
-declare
-    ended record;
-begin
-    for ended in execute format('
-        with held as (
-            select (value->>''item'')::integer as item, value->>''run'' as run, r.run_id,
-                value->''result'' as result, r.state,
-                absurd.fence(absurd.fenced_state(r.state, t.state), r.claimed_by, $2) as code
-            from jsonb_array_elements($1) as writes (value)
-                left join absurd.%1$I r on r.run_id = (value->>''run'')::uuid
-                left join absurd.%2$I t on t.task_id = r.task_id
-            where value->>''op'' = ''complete''
-        ), run as (
-            update absurd.%1$I r set state = ''completed'', completed_at = $3,
-                result = held.result
-            from held
-            where r.run_id = held.run_id and held.code is null and held.state = ''running''
-            returning r.run_id, r.task_id, r.result
-        ), task as (
-            update absurd.%2$I t set state = ''completed'', completed_payload = run.result,
-                last_attempt_run = run.run_id
-            from run where t.task_id = run.task_id
-            returning t.task_id, run.run_id, t.awaited_by, t.policy
-        ), waits as (
-            delete from absurd.%3$I w using run where w.run_id = run.run_id
-        )
-        select held.item, held.code, absurd.fence_message(held.run::uuid, held.code) as message,
-            task.task_id, task.awaited_by, task.policy
-        from held left join task using (run_id)
-        order by task.task_id',
-        'r_' || p_queue_name, 't_' || p_queue_name, 'w_' || p_queue_name)
-        using p_writes, p_worker_id, absurd.current_time()
-    loop
-        if ended.awaited_by is not null or ended.policy is not null then
-            perform absurd.after_end(
-                p_queue_name, ended.task_id, ended.awaited_by, ended.policy);
-        end if;
-        item := ended.item;
-        code := ended.code;
-        message := ended.message;
-        return next;
-    end loop;
-end;
-$$;
-
 -- One numbered write by itself, in a subtransaction: what it raises is its answer.
 create or replace function absurd.write_alone(
     p_queue_name text, p_worker_id text, p_item integer, p_write jsonb
@@ -231,8 +132,9 @@ declare
     op text := p_write->>'op';
 begin
     if op in ('checkpoint', 'extend', 'complete') then
-        return query select * from absurd.write_together(
-            p_queue_name, p_worker_id, jsonb_build_array(p_write));
+        return query execute format('select * from absurd.%I($1, $2)',
+            absurd.queue_function('fw', p_queue_name))
+            using p_worker_id, jsonb_build_array(p_write);
         return;
     end if;
     item := p_item;

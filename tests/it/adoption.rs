@@ -191,6 +191,8 @@ async fn script_and_migration_tool_have_the_result_of_the_migration() -> TestRes
     let tool = sqlx::migrate::Migrator::new(folder.path()).await?;
     tool.run(by_tool.pool()).await?;
     let by_migration = Database::start().await?;
+    // A queue has functions of its own.
+    by_migration.client().drop_queue().await?;
     let objects = "select string_agg(line, e'\n' order by line) from (
         select 'function ' || oid::regprocedure || md5(prosrc) as line from pg_proc
          where pronamespace = 'absurd'::regnamespace

@@ -28,8 +28,9 @@ async fn filled() -> TestResult<Database> {
            from generate_series(1, {FINISHED} + {PENDING}) n;
          update absurd.t_default set cancelled_at = enqueue_at where state = 'cancelled';
          insert into absurd.r_default (run_id, task_id, attempt, state, available_at,
-             completed_at, failed_at)
+             cancel_at, completed_at, failed_at)
          select last_attempt_run, task_id, 1, state, enqueue_at,
+             absurd.policy_deadline(cancellation, enqueue_at, first_started_at),
              case when state = 'completed' then enqueue_at end,
              case when state = 'failed' then enqueue_at end
            from absurd.t_default;

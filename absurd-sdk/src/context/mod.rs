@@ -320,7 +320,11 @@ impl Context {
 
     async fn write(&mut self, write: Write) -> Result<Value, TaskError> {
         let asked = Instant::now();
-        let renews = matches!(write, Write::Checkpoint { .. } | Write::Extend { .. });
+        let renews = match write {
+            Write::Checkpoint { extend, .. } => extend > 0,
+            Write::Extend { .. } => true,
+            _ => false,
+        };
         match self.store.write(write).await {
             Ok(detail) => {
                 if renews {
@@ -340,7 +344,12 @@ impl Context {
             step: name.clone(),
             place: self.place(),
             state: state.clone(),
-            extend: crate::period::ceil_seconds(self.lease.length()),
+            // A fresh lease is left alone: one row less to write.
+            extend: if self.lease.is_stale() {
+                crate::period::ceil_seconds(self.lease.length())
+            } else {
+                0
+            },
         };
         self.write(write).await?;
         self.checkpoints.insert(name, state);

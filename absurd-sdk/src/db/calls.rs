@@ -205,18 +205,26 @@ impl Db {
         worker: &str,
         lease_seconds: i32,
         quantity: i32,
-        with_checkpoints: bool,
+        listens: bool,
     ) -> Result<Vec<ClaimedRow>, DbError> {
-        let statement = if with_checkpoints {
-            &sql::CLAIM_RUNS
-        } else {
-            &sql::CLAIM_TASK
-        };
+        let statement = &sql::CLAIM_RUNS;
+        let bind = args![queue.as_str(), worker, lease_seconds, quantity, listens];
+        let rows = self.call(None, statement, Repeat::Unsafe, bind).await?;
+        all(statement, &rows, |row| ClaimedRow::read(row, true))
+    }
+
+    /// The same by the contract, without checkpoints.
+    pub(crate) async fn claim_by_contract(
+        &self,
+        queue: &QueueName,
+        worker: &str,
+        lease_seconds: i32,
+        quantity: i32,
+    ) -> Result<Vec<ClaimedRow>, DbError> {
+        let statement = &sql::CLAIM_TASK;
         let bind = args![queue.as_str(), worker, lease_seconds, quantity];
         let rows = self.call(None, statement, Repeat::Unsafe, bind).await?;
-        all(statement, &rows, |row| {
-            ClaimedRow::read(row, with_checkpoints)
-        })
+        all(statement, &rows, |row| ClaimedRow::read(row, false))
     }
 
     /// A run's checkpoints, with their places where the schema knows them.

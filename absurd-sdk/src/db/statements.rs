@@ -24,7 +24,7 @@ statements! {
     /// Which additive functions exist.
     FEATURES = "features":
         "select to_regclass('absurd.queues') is not null as has_schema,
-                to_regprocedure('absurd.claim_runs(text,text,integer,integer,integer,integer)')
+                to_regprocedure('absurd.claim_runs(text,text,integer,integer,integer,integer,boolean)')
                     is not null as claim_runs,
                 to_regprocedure('absurd.write_runs(text,text,jsonb)') is not null as write_runs,
                 to_regprocedure('absurd.wait_for_event(text,text,uuid,uuid,text,text,integer)')
@@ -82,7 +82,7 @@ statements! {
     CLAIM_RUNS = "claim_runs":
         "select run_id, task_id, attempt, task_name, params, max_attempts, headers, wake_event,
                 event_payload, claimed_at, checkpoints, more_checkpoints, places, policy
-           from absurd.claim_runs($1, $2, $3, $4)";
+           from absurd.claim_runs($1, $2, $3, $4, p_listens => $5)";
     /// A batch of checkpoints, ends and renewals.
     WRITE_RUNS = "write_runs":
         "select item, code, message, detail from absurd.write_runs($1, $2, $3)";

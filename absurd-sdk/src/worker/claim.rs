@@ -1,6 +1,6 @@
 //! The loop that claims runs, exactly as many as there is room for, and owns them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
@@ -21,6 +21,10 @@ use crate::{
 /// How often leases are looked at: three times in each lease.
 const RENEWALS_PER_LEASE: u32 = 3;
 
+/// For how long the database goes by a note that a worker is idle. It takes a minute, and is
+/// refreshed by claims after 20 seconds; beyond this the worker counts as unknown again.
+const IDLE_NOTED_FOR: Duration = Duration::from_secs(45);
+
 pub(super) struct ClaimLoop {
     shared: Arc<Shared>,
     stopping: watch::Receiver<bool>,
@@ -28,6 +32,10 @@ pub(super) struct ClaimLoop {
     running: JoinSet<RunId>,
     leases: HashMap<RunId, Lease>,
     executed: usize,
+    /// Whether it waits for notifications.
+    listens: bool,
+    /// Until when the database knows that it does.
+    known_idle_until: Instant,
 }
 
 impl ClaimLoop {
@@ -38,6 +46,8 @@ impl ClaimLoop {
             running: JoinSet::new(),
             leases: HashMap::new(),
             executed: 0,
+            listens: false,
+            known_idle_until: Instant::now(),
         }
     }
 
@@ -49,6 +59,7 @@ impl ClaimLoop {
             "Starting Absurd worker"
         );
         self.shared.client.features().await?;
+        self.listens = plan.listen;
         let mut wakeup = Wakeup::of(&self.shared);
         let mut renewals = tokio::time::interval(plan.lease / RENEWALS_PER_LEASE);
         let mut hungry = true;
@@ -58,7 +69,7 @@ impl ClaimLoop {
             if hungry && self.room() > 0 {
                 wakeup.begin_look();
                 hungry = match self.claim().await {
-                    Ok(claimed) => claimed == Claimed::AsAsked,
+                    Ok(claimed) => self.is_to_look_again(claimed),
                     Err(error) => {
                         tracing::error!(%error, "can't claim, trying again");
                         false
@@ -128,6 +139,24 @@ impl ClaimLoop {
         self.shared.plan.concurrency - self.running.len()
     }
 
+    /// Whether there may be more at once. A worker that has just been noted as idle looks once
+    /// more: what was spawned just before notified nobody.
+    fn is_to_look_again(&mut self, claimed: Claimed) -> bool {
+        if !self.listens {
+            return claimed == Claimed::AsAsked;
+        }
+        let now = Instant::now();
+        if claimed == Claimed::AsAsked {
+            self.known_idle_until = now;
+            return true;
+        }
+        let was_known = now < self.known_idle_until;
+        if !was_known {
+            self.known_idle_until = now + IDLE_NOTED_FOR;
+        }
+        !was_known
+    }
+
     /// Whether all slots were taken before the last one became free.
     fn was_full(&self) -> bool {
         self.room() == 1
@@ -163,9 +192,11 @@ impl ClaimLoop {
         let quantity = i32::try_from(quantity).unwrap_or(i32::MAX);
         let db = self.shared.client.db();
         let worker = &self.shared.plan.worker_id;
-        let rows = db
-            .claim(queue, worker, lease, quantity, features.claim_runs)
-            .await;
+        let rows = if features.claim_runs {
+            db.claim(queue, worker, lease, quantity, self.listens).await
+        } else {
+            db.claim_by_contract(queue, worker, lease, quantity).await
+        };
         rows.map_err(|error| Error::from_db(error, queue.as_str()))
     }
 
