@@ -109,6 +109,10 @@ impl Error {
                 queue: queue.to_owned(),
             },
             Some(SqlState::SchemaMissing) => Self::SchemaMissing,
+            Some(SqlState::Refused) => match error.missing_queue() {
+                Some(queue) => Self::QueueMissing { queue },
+                None => Self::Database(error),
+            },
             _ => Self::Database(error),
         }
     }

@@ -1,6 +1,6 @@
 //! Lengths of time as people write them.
 
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
 /// A length of time, from a [`Duration`] or from text such as `"90s"`, `"15m"` or `"1h 30m"`.
 ///
@@ -45,6 +45,15 @@ impl From<String> for Period {
     }
 }
 
+/// Reads text at once: bad text is an error here, and not later.
+impl FromStr for Period {
+    type Err = BadPeriod;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::from(text).0.map(Self::from)
+    }
+}
+
 /// Whole seconds, rounded up: a wait never ends before its time.
 pub(crate) fn ceil_seconds(duration: Duration) -> i32 {
     let fraction = u64::from(duration.subsec_nanos() > 0);
@@ -63,6 +72,7 @@ mod tests {
         assert_eq!(read("1h 30m"), Ok(Duration::from_mins(90)));
         assert!(read("soon").is_err());
         assert!(read("-5s").is_err());
+        assert!("-5s".parse::<Period>().is_err());
     }
 
     #[test]

@@ -209,6 +209,14 @@ impl Client {
         self.ask(FEATURE, &command).await
     }
 
+    /// One dead letter; `None` when there is none of this id.
+    pub async fn dead_letter(&self, letter: Uuid) -> Result<Option<DeadLetter>, Error> {
+        let filter = json!({ "dead_letter_id": letter });
+        let command = Command::DeadLetters(&filter, None, 1);
+        let found = self.ask(FEATURE, &command).await?;
+        Ok(found.into_iter().next())
+    }
+
     /// Tries a dead letter's task again. When that completes, the letter is resolved.
     pub async fn retry_dead_letter(&self, letter: Uuid, how: Redrive) -> Result<Spawned, Error> {
         let options = how.into_json()?;

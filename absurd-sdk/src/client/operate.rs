@@ -1,7 +1,5 @@
 //! Steering queues and tasks: pause, priority, limits, forks.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
@@ -184,6 +182,7 @@ impl Client {
             client: self,
             task,
             step: None,
+            delay: None,
             options: Map::new(),
         }
     }
@@ -231,6 +230,7 @@ pub struct Fork<'c> {
     client: &'c Client,
     task: TaskId,
     step: Option<String>,
+    delay: Option<Period>,
     options: Map<String, Value>,
 }
 
@@ -248,9 +248,8 @@ impl Fork<'_> {
     }
 
     /// Begins that long from now.
-    pub fn delay(mut self, delay: Duration) -> Self {
-        let seconds = delay.as_secs_f64();
-        self.options.insert("delay_seconds".into(), json!(seconds));
+    pub fn delay(mut self, delay: impl Into<Period>) -> Self {
+        self.delay = Some(delay.into());
         self
     }
 
@@ -259,6 +258,10 @@ impl Fork<'_> {
         if let Some(params) = self.options.get_mut("params") {
             let what = || format!("the params of a fork of task {}", self.task);
             *params = self.client.vault().seal(what, params.take()).await?;
+        }
+        if let Some(delay) = self.delay {
+            let seconds = delay.get()?.as_secs_f64();
+            self.options.insert("delay_seconds".into(), json!(seconds));
         }
         let options = Value::Object(self.options);
         let step = self.step.as_deref();

@@ -92,7 +92,7 @@ impl ScheduleRecord {
 pub struct SetSchedule<'c> {
     client: &'c Client,
     name: String,
-    task_name: &'static str,
+    task_name: String,
     params: Result<Value, Error>,
     options: SpawnOptions,
     cron: String,
@@ -101,7 +101,27 @@ pub struct SetSchedule<'c> {
     catch_up: CatchUp,
 }
 
-impl SetSchedule<'_> {
+impl<'c> SetSchedule<'c> {
+    fn of(
+        client: &'c Client,
+        (name, cron): (String, String),
+        task_name: String,
+        params: Result<Value, Error>,
+        options: SpawnOptions,
+    ) -> Self {
+        Self {
+            client,
+            name,
+            task_name,
+            params,
+            options,
+            cron,
+            time_zone: "UTC".to_owned(),
+            overlap: Overlap::default(),
+            catch_up: CatchUp::default(),
+        }
+    }
+
     /// The time zone of the pattern, by its IANA name; UTC where it is not set.
     pub fn time_zone(mut self, zone: impl Into<String>) -> Self {
         self.time_zone = zone.into();
@@ -128,7 +148,7 @@ impl SetSchedule<'_> {
 
     async fn send(self) -> Result<(), Error> {
         let pattern = CronPattern::new(&self.cron, &self.time_zone)?;
-        let prepared = self.client.prepare_spawn(self.task_name, self.options)?;
+        let prepared = self.client.prepare_spawn(&self.task_name, self.options)?;
         let what = || format!("the params of schedule `{}`", self.name);
         let params = self.client.vault().seal(what, self.params?).await?;
         let definition = json!({
@@ -170,17 +190,23 @@ impl Client {
     ) -> SetSchedule<'_> {
         let _ = task;
         let what = || format!("the params of task `{}`", F::Task::NAME);
-        SetSchedule {
-            client: self,
-            name: name.into(),
-            task_name: F::Task::NAME,
-            params: payload::encode(what, &params).map_err(Error::from),
-            options: SpawnOptions::with_defaults(F::Task::defaults()),
-            cron: cron.into(),
-            time_zone: "UTC".to_owned(),
-            overlap: Overlap::default(),
-            catch_up: CatchUp::default(),
-        }
+        let params = payload::encode(what, &params).map_err(Error::from);
+        let options = SpawnOptions::with_defaults(F::Task::defaults());
+        let task_name = F::Task::NAME.to_owned();
+        SetSchedule::of(self, (name.into(), cron.into()), task_name, params, options)
+    }
+
+    /// The same for a task by its name, with params as JSON: for tasks that live elsewhere.
+    pub fn schedule_by_name(
+        &self,
+        name: impl Into<String>,
+        cron: impl Into<String>,
+        task_name: impl Into<String>,
+        params: Value,
+    ) -> SetSchedule<'_> {
+        let when = (name.into(), cron.into());
+        let options = SpawnOptions::default();
+        SetSchedule::of(self, when, task_name.into(), Ok(params), options)
     }
 
     /// All schedules of the database, by name.

@@ -111,6 +111,16 @@ impl DbError {
         }
     }
 
+    /// The queue that a refusal says is not there, in words that the contract fixes.
+    pub(crate) fn missing_queue(&self) -> Option<String> {
+        let Self::Refused { message, .. } = self else {
+            return None;
+        };
+        let named = message.strip_prefix("queue \"")?;
+        let queue = named.strip_suffix("\" does not exist")?;
+        Some(queue.to_owned())
+    }
+
     /// The answer lacks a row that was promised.
     pub(crate) fn row_missing(statement: &'static str) -> Self {
         Self::Answer {
