@@ -1,8 +1,8 @@
 //! Every example runs and prints what it promises.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path};
 
-use crate::support::TestResult;
+use crate::support::{TestResult, cargo};
 
 #[test]
 fn every_example_prints_what_it_promises() -> TestResult {
@@ -15,7 +15,7 @@ fn every_example_prints_what_it_promises() -> TestResult {
         let expected = fs::read_to_string(&expected)
             .map_err(|error| format!("{}: {error}", expected.display()))?;
         // Built by the same cargo as this test, with the same profile: nothing is built twice.
-        let run = Command::new(env!("CARGO"))
+        let run = cargo()
             .args([
                 "run",
                 "--quiet",

@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -11,6 +12,20 @@ use std::{
 use absurd_sdk::{Client, TaskId, Worker, WorkerBuilder};
 
 pub(crate) type TestResult<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+/// The cargo that builds this test. What it tells its tests about their package is taken away:
+/// build scripts look at it, and dependencies would be built anew for each package that asks.
+pub(crate) fn cargo() -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    for (name, _) in std::env::vars_os() {
+        let of_package = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+        let name = name.to_string_lossy();
+        if of_package.iter().any(|begin| name.starts_with(begin)) {
+            cargo.env_remove(&*name);
+        }
+    }
+    cargo
+}
 
 /// Counts what really ran; a state that tasks share with the test.
 #[derive(Debug, Clone, Default)]
