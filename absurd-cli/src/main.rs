@@ -1,10 +1,14 @@
 //! The `absurd` command: set up a database, look into queues, steer tasks.
 
 mod args;
+mod dead_letter;
+mod error;
 mod event;
+mod limit;
 mod migrate;
 mod output;
 mod queue;
+mod schedule;
 mod task;
 
 use std::process::ExitCode;
@@ -15,25 +19,9 @@ use clap::Parser as _;
 
 use self::{
     args::{Cli, Command},
+    error::CliError,
     output::Output,
 };
-
-/// Why a command failed: one line, with its causes.
-#[derive(Debug, thiserror::Error)]
-enum CliError {
-    #[error(transparent)]
-    Absurd(#[from] absurd_sdk::Error),
-    #[error(transparent)]
-    Postgres(#[from] absurd_test::TestError),
-    #[error(transparent)]
-    Name(#[from] absurd_sdk::InvalidName),
-    #[error("can't print the answer")]
-    Json(#[from] serde_json::Error),
-    #[error("can't write to the terminal")]
-    Output(#[from] std::io::Error),
-    #[error("{0}")]
-    Usage(String),
-}
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -70,7 +58,10 @@ async fn run(cli: Cli) -> Result<(), CliError> {
     match cli.command {
         Command::Migrate(_) => migrate::apply(&client, output).await,
         Command::Queue(command) => queue::run(&client, command, output).await,
+        Command::Limit(command) => limit::run(&client, command, output).await,
         Command::Task(command) => task::run(&client, command, output).await,
+        Command::DeadLetter(command) => dead_letter::run(&client, command, output).await,
+        Command::Schedule(command) => schedule::run(&client, command, output).await,
         Command::Event(command) => event::run(&client, command, output).await,
     }
 }

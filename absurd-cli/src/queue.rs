@@ -37,8 +37,18 @@ pub(crate) async fn run(
         }
         QueueCommand::List => {
             let states = TaskState::ALL.map(TaskState::as_str);
-            let fields = [&["queue_name"], &states[..], &["oldest_due_at"]].concat();
+            let last = ["oldest_due_at", "paused_at"];
+            let fields = [&["queue_name"], &states[..], &last].concat();
             output.list(&fields, &client.all_queue_stats().await?)
+        }
+        QueueCommand::Pause { name } => {
+            client.on_queue(&name)?.pause_queue().await?;
+            let sentence = format!("Queue `{name}` is paused: what runs goes on, nothing starts.");
+            output.say(&sentence, &name)
+        }
+        QueueCommand::Resume { name } => {
+            client.on_queue(&name)?.resume_queue().await?;
+            output.say(&format!("Queue `{name}` goes on."), &name)
         }
         QueueCommand::Policy(policy) => set_policy(client, policy, output).await,
         QueueCommand::Cleanup { name } => {

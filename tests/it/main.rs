@@ -6,6 +6,7 @@ mod bad_input;
 mod branches;
 mod catalogue;
 mod chains;
+mod cli;
 mod client;
 mod contract;
 mod crash;
