@@ -13,6 +13,7 @@ mod crash;
 mod dead_letters;
 mod examples;
 mod families;
+mod fleet;
 mod interop;
 mod lifecycle;
 mod limits;

@@ -2,6 +2,7 @@
 //! that can be killed.
 
 mod expedition;
+mod visit;
 
 use absurd_sdk::{
     Client, TaskId, Worker, WorkerBuilder,
@@ -9,7 +10,10 @@ use absurd_sdk::{
 };
 use sqlx::PgPool;
 
-pub use self::expedition::{Expedition, expedition, publish, scout, undo};
+pub use self::{
+    expedition::{Expedition, expedition, publish, scout, undo},
+    visit::{Visits, visitor},
+};
 
 /// What tasks write down when a step really runs. The table is made by the test.
 #[derive(Debug, Clone)]
@@ -122,6 +126,8 @@ pub fn worker(client: &Client) -> WorkerBuilder {
         .task(scout)
         .task(undo)
         .task(publish)
+        .task(visitor)
+        .state(Visits::of(client))
         .state(Journal::of(client))
         .poll_interval("20ms")
         // A statement that was under way when the worker was killed may still claim: then the
