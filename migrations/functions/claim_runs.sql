@@ -2,8 +2,8 @@
 
 -- As claim_task, with the checkpoints that each run may see, as one object. Where they are more
 -- than `p_checkpoint_rows` or longer than `p_checkpoint_bytes` they stay behind, and
--- `more_checkpoints` says so. A worker that gets fewer runs than it asks for and `p_listens` is to be
--- notified of the next. `places` are those of the checkpoints that have one.
+-- `more_checkpoints` says so. `places` are those of the checkpoints that have one. A worker that
+-- `p_listens` and gets fewer runs than it asks for is to be notified of the next.
 create or replace function absurd.claim_runs(
     p_queue_name text, p_worker_id text, p_claim_timeout integer, p_qty integer,
     p_checkpoint_rows integer default 256, p_checkpoint_bytes integer default 1048576,

@@ -24,7 +24,8 @@ statements! {
     /// Which additive functions exist.
     FEATURES = "features":
         "select to_regclass('absurd.queues') is not null as has_schema,
-                to_regprocedure('absurd.claim_runs(text,text,integer,integer,integer,integer,boolean)')
+                to_regprocedure(
+                    'absurd.claim_runs(text,text,integer,integer,integer,integer,boolean)')
                     is not null as claim_runs,
                 to_regprocedure('absurd.write_runs(text,text,jsonb)') is not null as write_runs,
                 to_regprocedure('absurd.wait_for_event(text,text,uuid,uuid,text,text,integer)')
