@@ -62,7 +62,9 @@ impl Context {
     /// something on the way shows at once.
     ///
     /// `work` is `|| async { .. }` with a `Result`. It may be called once only, unless
-    /// [`Step::retry`] follows: what it captures must bear a second call then.
+    /// [`Step::retry`] follows: what it captures must bear a second call then. It can't change
+    /// variables outside, which a replay would not change either; what it uses up is moved in by
+    /// `async move`.
     // No bound here: told that it is called once, the compiler would take a closure for one
     // that can't be called again.
     pub fn step<F>(&mut self, name: impl Into<String>, work: F) -> Step<'_, F> {

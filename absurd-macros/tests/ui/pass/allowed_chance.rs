@@ -9,6 +9,6 @@ async fn traced(_ctx: &mut Context) -> TaskResult<()> {
     Ok(())
 }
 
-fn main() {
+pub(crate) fn main() {
     let _ = traced;
 }

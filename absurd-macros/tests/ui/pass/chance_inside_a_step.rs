@@ -27,6 +27,6 @@ async fn fetched(ctx: &mut Context, wait: u64) -> TaskResult<Uuid> {
     Ok(if late { id } else { own })
 }
 
-fn main() {
+pub(crate) fn main() {
     let _ = fetched;
 }

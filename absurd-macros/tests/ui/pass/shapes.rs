@@ -3,11 +3,11 @@
 use absurd_sdk::{Client, DetachedContext, Error, Worker, prelude::*};
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-struct Image {
+pub(crate) struct Image {
     pixels: u32,
 }
 
-struct Toolbox;
+pub(crate) struct Toolbox;
 
 /// Nothing but a context.
 #[task]
@@ -65,10 +65,16 @@ async fn used(client: &Client) -> Result<(), Error> {
 async fn called() -> TaskResult<()> {
     let mut context = DetachedContext::new().build()?;
     tick(&mut context).await?;
-    mixed(&mut context, State::new(Toolbox), 3, State::new(String::new())).await?;
+    mixed(
+        &mut context,
+        State::new(Toolbox),
+        3,
+        State::new(String::new()),
+    )
+    .await?;
     Ok(())
 }
 
-fn main() {
+pub(crate) fn main() {
     let _ = (used, called);
 }
