@@ -47,13 +47,18 @@ pub(crate) struct Place {
 impl Postgres {
     /// A server for this test alone, which it may stop and start. It goes with its handle.
     pub async fn private() -> Result<Self, TestError> {
-        blocking(|| {
+        Self::private_with(Durability::Off).await
+    }
+
+    /// The same, and whether its commits are on disk when they return.
+    pub async fn private_with(durability: Durability) -> Result<Self, TestError> {
+        blocking(move || {
             let temporary = tempfile::Builder::new()
                 .prefix("absurd-pg-")
                 .tempdir()
                 .map_err(TestError::file(std::env::temp_dir()))?;
             give_to_server_user(temporary.path())?;
-            let place = Place::create(temporary.path(), Durability::Off)?;
+            let place = Place::create(temporary.path(), durability)?;
             place.start()?;
             Ok(Self {
                 place,
@@ -102,6 +107,12 @@ impl Postgres {
     pub async fn stop_immediately(&self) -> Result<(), TestError> {
         let place = self.place.clone();
         blocking(move || place.stop("immediate")).await
+    }
+
+    /// Stops it in good order, for settings that are read at the start only.
+    pub async fn stop(&self) -> Result<(), TestError> {
+        let place = self.place.clone();
+        blocking(move || place.stop("fast")).await
     }
 
     /// Starts it again, on the same port.

@@ -1,0 +1,151 @@
+//! `bench`: what the engine costs, measured against what the same PostgreSQL can do.
+//!
+//! Each workload has a database of its own and, where its target is a ratio, a limit: the same
+//! rows written with plain SQL through the same driver, in the same database, in turns with the
+//! engine. Nothing here decides that a target is met but the numbers.
+
+// The order of these lines is a reading order: a module imports only from modules above it.
+mod error;
+mod scale;
+
+mod measure;
+mod proc;
+
+mod outcome;
+
+mod machine;
+mod server;
+
+mod meter;
+
+mod tasks;
+mod worker;
+
+mod limits;
+
+mod workloads;
+
+mod table;
+
+use std::{collections::BTreeMap, fs, path::PathBuf, process::ExitCode};
+
+use absurd_sdk::chain;
+use clap::{Parser, Subcommand};
+use serde_json::{Value, json};
+
+use self::{
+    error::Result,
+    outcome::Outcome,
+    scale::Scale,
+    server::Server,
+    workloads::{WORKLOADS, Workload},
+};
+
+/// Measures the engine against what the same PostgreSQL can do with plain SQL.
+#[derive(Debug, Parser)]
+struct Cli {
+    /// Fewer rounds and samples; W9 holds its snapshot for seconds instead of ten minutes.
+    #[arg(long)]
+    quick: bool,
+    /// Tiny sizes: shows that everything runs, and nothing about speed.
+    #[arg(long)]
+    smoke: bool,
+    /// Only these workloads, for example `W3,W4`.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Writes all that was measured to this file.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+/// What the benchmark starts itself for.
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// A worker in a process of its own.
+    #[command(hide = true)]
+    Worker {
+        /// What it is to do, as JSON.
+        order: String,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match &cli.part {
+        Some(Part::Worker { order }) => worker::serve(order).await.map(|()| true),
+        None => run(&cli).await,
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {}", chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the workloads and reports; false when one of them failed.
+async fn run(cli: &Cli) -> Result<bool> {
+    let chosen = chosen(&cli.only)?;
+    let scale = Scale::of(cli.quick, cli.smoke);
+    let server = Server::start().await?;
+    let machine = machine::describe(&server).await?;
+    println!("{}", table::heading(&machine, &scale));
+    let mut reports = BTreeMap::new();
+    let mut outcomes = Vec::new();
+    let mut failed = Vec::new();
+    for workload in chosen {
+        eprintln!("{}: {}", workload.id, workload.title);
+        // Boxed: a workload's future is large.
+        match Box::pin(measured(workload, &server, &scale)).await {
+            Ok(outcome) => {
+                reports.insert(workload.id, serde_json::to_value(&outcome)?);
+                outcomes.push((workload, outcome));
+            }
+            Err(error) => {
+                let error = chain(error.as_ref());
+                reports.insert(workload.id, json!({ "error": error }));
+                failed.push(format!("{} failed: {error}", workload.id));
+            }
+        }
+    }
+    println!("{}", table::targets(&outcomes));
+    println!("{}", table::costs(&outcomes));
+    for failure in &failed {
+        println!("{failure}");
+    }
+    if let Some(path) = &cli.json {
+        let report = json!({ "machine": machine, "scale": scale, "workloads": reports });
+        write(path, &report)?;
+    }
+    Ok(failed.is_empty())
+}
+
+/// One workload, with what PostgreSQL says of its statements.
+async fn measured(workload: &Workload, server: &Server, scale: &Scale) -> Result<Outcome> {
+    server.forget_statements().await?;
+    let mut outcome = workload.run(server, scale).await?;
+    outcome.statements = server.top_statements().await?;
+    Ok(outcome)
+}
+
+/// The workloads that were asked for, all of them where none was named.
+fn chosen(only: &[String]) -> Result<Vec<&'static Workload>> {
+    for name in only {
+        if !WORKLOADS.iter().any(|workload| workload.is(name)) {
+            return Err(format!("there is no workload `{name}`; write for example W3,W4").into());
+        }
+    }
+    let wanted =
+        |workload: &&Workload| only.is_empty() || only.iter().any(|name| workload.is(name));
+    Ok(WORKLOADS.iter().filter(wanted).collect())
+}
+
+fn write(path: &PathBuf, report: &Value) -> Result {
+    let text = serde_json::to_string_pretty(report)?;
+    fs::write(path, text + "\n").map_err(|error| format!("{}: {error}", path.display()).into())
+}

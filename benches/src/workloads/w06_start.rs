@@ -1,0 +1,123 @@
+//! W6: how long after a spawn has returned its handler starts, on an idle queue.
+
+use std::{sync::Arc, time::Duration};
+
+use absurd_sdk::{Client, Worker};
+use serde_json::json;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use super::turns::{Round, in_turns};
+use crate::{
+    error::Result,
+    limits,
+    measure::{Latencies, Spread},
+    meter::{EffortMeter, Sent},
+    outcome::{Check, Cost, Outcome, Target},
+    scale::Scale,
+    server::{self, Arena, Server},
+    tasks::{self, Told},
+};
+
+/// When the next sample is due. One that takes longer stands for those that it held up.
+pub(super) const BEAT: Duration = Duration::from_millis(20);
+/// Samples that only warm up.
+pub(super) const WARM_UP: usize = 10;
+/// Far above any latency; only a broken engine takes so long.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const CONNECTIONS: u32 = 8;
+pub(super) const CONCURRENCY: usize = 4;
+
+/// From the spawn's return, and from its call.
+struct Starts {
+    returned: Latencies,
+    called: Latencies,
+}
+
+/// Measures.
+pub(super) async fn run(server: &Server, scale: &Scale) -> Result<Outcome> {
+    let count = scale.samples;
+    let trips = async |arena: &Arena| limits::round_trips(arena, count).await;
+    let engine = async |round: &Round<'_>| started(round, count).await;
+    let (trips, engine) = in_turns(server, scale, trips, engine).await?;
+    let (mut returned, mut called) = (Latencies::new()?, Latencies::new()?);
+    let (mut p50, mut p99) = (Vec::new(), Vec::new());
+    for starts in &engine.results {
+        let of_round = starts.returned.percentiles()?;
+        p50.push(of_round.p50);
+        p99.push(of_round.p99);
+        returned.merge(&starts.returned)?;
+        called.merge(&starts.called)?;
+    }
+    let mut all_trips = Latencies::new()?;
+    for of_round in &trips {
+        all_trips.merge(of_round)?;
+    }
+    let (p50, p99) = (Spread::of(p50)?, Spread::of(p99)?);
+    let trip = all_trips.percentiles()?;
+    let in_trips = p50.median / trip.p50;
+    Ok(Outcome {
+        checks: vec![
+            Check::absolute("p50", "ms", p50, Target::AtMost(1.5)),
+            Check::absolute("p99", "ms", p99, Target::AtMost(5.0)),
+        ],
+        costs: [("task", engine.cost)].into(),
+        latencies: [
+            ("spawn returned to start", returned.percentiles()?),
+            ("spawn called to start", called.percentiles()?),
+            ("select 1", trip),
+        ]
+        .into(),
+        notes: [("p50_in_round_trips", json!(in_trips))].into(),
+        ..Outcome::default()
+    })
+}
+
+async fn started(round: &Round<'_>, count: usize) -> Result<(Starts, Cost)> {
+    let meter = round.meter().await?;
+    let sent = Arc::new(Sent::default());
+    let client = round.arena.client(CONNECTIONS, sent.clone()).await?;
+    let (moments, mut told) = tasks::moments();
+    let worker = Worker::builder(&client)
+        .task(tasks::begin)
+        .state(moments)
+        .concurrency(CONCURRENCY)
+        .start()?;
+    let effort = EffortMeter::begin(&sent)?;
+    let mut starts = Starts {
+        returned: Latencies::new()?,
+        called: Latencies::new()?,
+    };
+    let mut beat = interval(BEAT);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for number in 0..WARM_UP + count {
+        beat.tick().await;
+        let (returned, called) = one(&client, number, &mut told).await?;
+        if number >= WARM_UP {
+            starts.returned.add_with_beat(returned, BEAT)?;
+            starts.called.add_with_beat(called, BEAT)?;
+        }
+    }
+    worker.stop().await?;
+    let effort = effort.end()?;
+    server::close(client).await;
+    Ok((starts, meter.end(WARM_UP + count, effort).await?))
+}
+
+/// One sample; it ends when the task has, so that the next one finds an idle queue.
+async fn one(client: &Client, number: usize, told: &mut Told) -> Result<(Duration, Duration)> {
+    let called = Instant::now();
+    let handle = client.spawn(tasks::begin, number).await?;
+    let returned = Instant::now();
+    let (who, moment) = timeout(PATIENCE, told.recv())
+        .await?
+        .ok_or("the worker has ended early")?;
+    if who != number {
+        return Err(format!("task {who} began instead of {number}").into());
+    }
+    handle.result().await?;
+    // A handler may start before the spawn's answer is here: then nobody waited.
+    Ok((
+        moment.saturating_duration_since(returned),
+        moment.duration_since(called),
+    ))
+}
