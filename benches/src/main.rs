@@ -32,6 +32,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf, process::ExitCode};
 use absurd_sdk::chain;
 use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use self::{
     error::Result,
@@ -99,7 +100,8 @@ async fn run(cli: &Cli) -> Result<bool> {
     let mut outcomes = Vec::new();
     let mut failed = Vec::new();
     for workload in chosen {
-        eprintln!("{}: {}", workload.id, workload.title);
+        let begun = Instant::now();
+        eprint!("{}: {} ..", workload.id, workload.title);
         // Boxed: a workload's future is large.
         match Box::pin(measured(workload, &server, &scale)).await {
             Ok(outcome) => {
@@ -112,6 +114,7 @@ async fn run(cli: &Cli) -> Result<bool> {
                 failed.push(format!("{} failed: {error}", workload.id));
             }
         }
+        eprintln!(" {:.1} s", begun.elapsed().as_secs_f64());
     }
     println!("{}", table::targets(&outcomes));
     println!("{}", table::costs(&outcomes));

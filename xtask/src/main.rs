@@ -12,6 +12,7 @@ mod tidy;
 
 mod setup;
 
+mod bench;
 mod demo;
 mod schema;
 mod test;
@@ -29,6 +30,8 @@ usage: cargo xtask <command>
   versions          the integration tests on PostgreSQL 14 to 18, from npm's packages
   schema            print the whole database schema as one SQL file
   schema --check    fail if the schema cannot be printed
+  bench [..]        what the engine costs, against what PostgreSQL can do: --quick, --only W3,W4,
+                    --json FILE
   demo [--exit]     the imaging pipeline with a killed worker; --exit does not wait at the end
 ";
 
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         ["versions"] => versions::run_all(),
         ["schema"] => schema::print(),
         ["schema", "--check"] => schema::check(),
+        ["bench", words @ ..] => bench::start(words),
         ["demo"] => demo::start(false),
         ["demo", "--exit"] => demo::start(true),
         [] | ["help" | "--help" | "-h"] => {

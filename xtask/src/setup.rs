@@ -81,6 +81,11 @@ pub(crate) fn for_tests() -> Result<Tools> {
     })
 }
 
+/// Sets up what `cargo xtask bench` needs.
+pub(crate) fn for_benches() -> Result {
+    debian_packages(DATABASE)
+}
+
 /// Sets up what `cargo xtask demo` needs.
 pub(crate) fn for_demo() -> Result {
     debian_packages(&[DATABASE, RADIO].concat())

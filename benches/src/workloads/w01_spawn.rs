@@ -1,6 +1,6 @@
 //! W1: spawns one at a time, from many tasks of one client.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use absurd_sdk::Client;
 use futures::future::try_join_all;
@@ -17,6 +17,9 @@ use crate::{
     server::{self, Arena, Server},
     tasks,
 };
+
+/// Spawns of each client before the clock starts: what a session does once is of no interest.
+const WARM_UP: usize = 10;
 
 /// Measures.
 pub(super) async fn run(server: &Server, scale: &Scale) -> Result<Outcome> {
@@ -49,21 +52,29 @@ async fn spawned(round: &Round<'_>, count: usize) -> Result<((f64, Latencies), C
     let connections = u32::try_from(CONNECTIONS)?;
     let client = round.arena.client(connections, sent.clone()).await?;
     let effort = EffortMeter::begin(&sent)?;
+    let warm_up = WARM_UP * CONNECTIONS;
+    at_once(&client, 0..warm_up).await?;
     let begun = Instant::now();
+    let latencies = at_once(&client, warm_up..warm_up + count).await?;
+    let elapsed = begun.elapsed();
+    let effort = effort.end()?;
+    server::close(client).await;
+    let cost = meter.end(warm_up + count, effort).await?;
+    Ok(((per_second(count, elapsed), latencies), cost))
+}
+
+/// Shares the spawns out among the clients.
+async fn at_once(client: &Client, numbers: Range<usize>) -> Result<Latencies> {
     let spawners = (0..CONNECTIONS).map(|first| {
-        let numbers = (first..count).step_by(CONNECTIONS);
+        let numbers = numbers.clone().skip(first).step_by(CONNECTIONS);
         tokio::spawn(spawn_all(client.clone(), numbers))
     });
     let ended = try_join_all(spawners.collect::<Vec<_>>()).await?;
-    let elapsed = begun.elapsed();
-    let effort = effort.end()?;
     let mut latencies = Latencies::new()?;
     for of_one in ended {
         latencies.merge(&of_one?)?;
     }
-    server::close(client).await;
-    let cost = meter.end(count, effort).await?;
-    Ok(((per_second(count, elapsed), latencies), cost))
+    Ok(latencies)
 }
 
 /// One client's spawns; the next begins when the last has returned.

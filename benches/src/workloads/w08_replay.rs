@@ -71,11 +71,9 @@ async fn replayed(round: &Round<'_>, scale: &Scale) -> Result<(Replays, Cost)> {
         replays: usize::try_from(scale.replays)?,
     };
     let attempts = scale.replays + 1;
-    let handle = client
-        .spawn(tasks::replay, order)
-        .max_attempts(attempts)
-        .await?;
-    handle.result().await?;
+    let spawn = client.spawn(tasks::replay, order).max_attempts(attempts);
+    // A handle that lives on would keep its client's session.
+    spawn.await?.result().await?;
     worker.stop().await?;
     let effort = effort.end()?;
     server::close(client).await;
