@@ -117,7 +117,7 @@ async fn run(cli: &Cli) -> Result<bool> {
         eprintln!(" {:.1} s", begun.elapsed().as_secs_f64());
     }
     println!("{}", table::targets(&outcomes));
-    println!("{}", table::costs(&outcomes));
+    println!("\n{}", table::costs(&outcomes));
     for failure in &failed {
         println!("{failure}");
     }

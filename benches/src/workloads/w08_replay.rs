@@ -106,11 +106,10 @@ struct Claims {
 impl Claims {
     fn last_before(&self, moment: Instant) -> Option<(Instant, Instant)> {
         let claims = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
-        let answered = claims.iter().rev().find_map(|(sent, answered)| {
+        claims.iter().rev().find_map(|(sent, answered)| {
             let answered = (*answered)?;
             (answered <= moment).then_some((*sent, answered))
-        });
-        answered
+        })
     }
 }
 
