@@ -22,7 +22,7 @@ pub(crate) struct Outcome {
     /// Whatever else is worth knowing.
     pub(crate) notes: BTreeMap<&'static str, Value>,
     /// The statements with the most time; absent where PostgreSQL doesn't count them.
-    pub(crate) statements: Option<Vec<TopStatement>>,
+    pub(crate) statements: Option<TopStatements>,
 }
 
 /// A target and what was measured.
@@ -141,6 +141,15 @@ pub(crate) struct TableState {
     pub(crate) hot_updates: i64,
 }
 
+/// The statements with the most time in the round that timed them.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct TopStatements {
+    /// Those that clients sent; their times hold those of the statements inside.
+    pub(crate) sent: Vec<TopStatement>,
+    /// Those inside of functions; a caller's time holds those of the functions that it calls.
+    pub(crate) inside: Vec<TopStatement>,
+}
+
 /// A statement as PostgreSQL counted it.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct TopStatement {
@@ -154,8 +163,6 @@ pub(crate) struct TopStatement {
     pub(crate) mean_ms: f64,
     /// Rows returned or touched.
     pub(crate) rows: i64,
-    /// Whether a client sent it, or a function.
-    pub(crate) is_top_level: bool,
 }
 
 #[cfg(test)]

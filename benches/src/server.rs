@@ -9,9 +9,12 @@ use sqlx::{
     postgres::{PgPoolOptions, PgRow},
 };
 
-use crate::{error::Result, outcome::TopStatement};
+use crate::{
+    error::Result,
+    outcome::{TopStatement, TopStatements},
+};
 
-/// How many statements of a workload are reported.
+/// How many statements of a workload are reported: of those sent, and of those inside of them.
 const TOP_STATEMENTS: i64 = 5;
 /// The application's name of a session that stands by while others work, and isn't waited for.
 pub(crate) const BYSTANDER: &str = "bystander";
@@ -111,19 +114,27 @@ impl Server {
         Ok(())
     }
 
-    /// The statements with the most time since, those inside of functions too.
-    pub(crate) async fn top_statements(&self) -> Result<Option<Vec<TopStatement>>> {
+    /// The statements with the most time since.
+    pub(crate) async fn top_statements(&self) -> Result<Option<TopStatements>> {
         if !self.counts_statements {
             return Ok(None);
         }
+        Ok(Some(TopStatements {
+            sent: self.most_time(true).await?,
+            inside: self.most_time(false).await?,
+        }))
+    }
+
+    async fn most_time(&self, is_top_level: bool) -> Result<Vec<TopStatement>> {
         let sql = "select regexp_replace(query, '\\s+', ' ', 'g') as text, calls, \
-                   total_exec_time, mean_exec_time, rows, toplevel \
-                   from pg_stat_statements order by total_exec_time desc limit $1";
+                   total_exec_time, mean_exec_time, rows from pg_stat_statements \
+                   where toplevel = $1 order by total_exec_time desc limit $2";
         let rows = sqlx::query(sql)
+            .bind(is_top_level)
             .bind(TOP_STATEMENTS)
             .fetch_all(&self.admin)
             .await?;
-        Ok(Some(rows.iter().map(top_statement).collect::<Result<_>>()?))
+        rows.iter().map(top_statement).collect()
     }
 
     /// Waits until no client has a session in a database: each counts its work at its end.
@@ -194,7 +205,6 @@ fn top_statement(row: &PgRow) -> Result<TopStatement> {
         total_ms: row.try_get("total_exec_time")?,
         mean_ms: row.try_get("mean_exec_time")?,
         rows: row.try_get("rows")?,
-        is_top_level: row.try_get("toplevel")?,
     })
 }
 

@@ -17,7 +17,7 @@ pub(super) async fn nothing(arena: &Arena, count: usize) -> Result {
     let client = arena.client(1, Arc::new(Sent::default())).await?;
     client.spawn_many(tasks::nothing, 0..count).await?;
     server::close(client).await;
-    Ok(())
+    analyzed(arena).await
 }
 
 /// Spawns tasks of so many steps.
@@ -25,11 +25,18 @@ pub(super) async fn steps(arena: &Arena, count: usize, steps: usize) -> Result {
     let client = arena.client(1, Arc::new(Sent::default())).await?;
     client.spawn_many(tasks::steps, vec![steps; count]).await?;
     server::close(client).await;
-    Ok(())
+    analyzed(arena).await
 }
 
-/// Puts a history of finished tasks into the queue, as if the last one ended hours ago.
-pub(super) async fn finished(arena: &Arena, count: usize) -> Result {
+/// Puts a history of finished tasks into the queue, and a backlog behind it.
+pub(super) async fn history(arena: &Arena, finished_count: usize, backlog: usize) -> Result {
+    finished(arena, finished_count).await?;
+    pending(arena, backlog).await?;
+    analyzed(arena).await
+}
+
+/// Finished tasks, as if the last one ended hours ago.
+async fn finished(arena: &Arena, count: usize) -> Result {
     let ids = ids(count, "interval '6 hours'");
     let sql = format!(
         "with given as materialized ({ids}), runs as (
@@ -84,23 +91,22 @@ pub(super) async fn parked(arena: &Arena, count: usize, woken: usize) -> Result 
             first_started_at, state, attempts, last_attempt_run)
         select task_id, 'parked', to_jsonb(n), 5, at, at, 'sleeping', 1, run_id from given"
     );
-    arena.execute(sql).await
+    arena.execute(sql).await?;
+    analyzed(arena).await
 }
 
-/// Brings the planner's statistics up to date, as autovacuum has on a queue that is in use.
-pub(super) async fn analyzed(arena: &Arena) -> Result {
-    for table in [
+/// Brings the planner's statistics up to date, as autovacuum has on a queue that is in use. Each
+/// queue gets this after it was filled, so that a short one differs from a long one in length only.
+async fn analyzed(arena: &Arena) -> Result {
+    let tables = [
         "t_default",
         "r_default",
         "c_default",
         "w_default",
         "e_default",
-    ] {
-        arena
-            .execute(format!("vacuum analyze absurd.{table}"))
-            .await?;
-    }
-    Ok(())
+    ];
+    let tables = tables.map(|table| format!("absurd.{table}")).join(", ");
+    arena.execute(format!("vacuum (analyze) {tables}")).await
 }
 
 /// A query for ids as the engine makes them, a millisecond apart, with the time in them.

@@ -21,9 +21,7 @@ use crate::{
 /// Measures.
 pub(super) async fn run(server: &Server, scale: &Scale) -> Result<Outcome> {
     let mut long = Round::new(server).await?;
-    fill::finished(&long.arena, scale.finished).await?;
-    fill::pending(&long.arena, scale.backlog).await?;
-    fill::analyzed(&long.arena).await?;
+    fill::history(&long.arena, scale.finished, scale.backlog).await?;
     let (mut plain, mut history, mut costs) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..scale.rounds {
         let short = Round::new(server).await?;

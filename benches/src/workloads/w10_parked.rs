@@ -63,7 +63,6 @@ pub(super) async fn run(server: &Server, scale: &Scale) -> Result<Outcome> {
 
 async fn woken(round: &Round<'_>, scale: &Scale) -> Result<(Woken, Cost)> {
     fill::parked(&round.arena, scale.parked, scale.woken).await?;
-    fill::analyzed(&round.arena).await?;
     let meter = round.meter().await?;
     let mut worker = WorkerProcess::start(&round.order(scale.woken)).await?;
     let client = round.arena.client(1, Arc::new(Sent::default())).await?;
