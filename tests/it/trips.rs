@@ -103,3 +103,24 @@ async fn a_hundred_tasks_share_their_writes() -> TestResult {
     );
     Ok(())
 }
+
+#[tokio::test]
+async fn what_a_task_does_not_use_leaves_no_row_and_no_value() -> TestResult {
+    let database = Database::start().await?;
+    let client = database.client();
+    client.spawn(seven, true).await?;
+    client.spawn_many(seven, vec![false; 3]).await?;
+    quick_worker(client).task(seven).run_until_idle().await?;
+    let rows = "select (select count(*) from absurd.limits)
+        + (select count(*) from absurd.rate_usage) + (select count(*) from absurd.key_turns)
+        + (select count(*) from absurd.spawn_windows) + (select count(*) from absurd.schedules)
+        + (select count(*) from absurd.dead_letters) + (select count(*) from absurd.progress)
+        + (select count(*) from absurd.log_lines)
+        + (select count(*) from absurd.t_default
+            where policy is not null or attributes is not null)
+        + (select count(*) from absurd.r_default
+            where lane is not null or cancel_at is not null or priority <> 0)";
+    let rows: i64 = sqlx::query_scalar(rows).fetch_one(client.pool()).await?;
+    assert_eq!(rows, 0);
+    Ok(())
+}
