@@ -15,11 +15,11 @@ async fn process_group(ctx: &mut Context, group: String) -> TaskResult<String> {
 }
 
 mod tomorrow {
-    use super::*;
+    use absurd_sdk::prelude::*;
 
     /// Somebody has put in a step.
     #[task(name = "process-group")]
-    pub async fn process_group(ctx: &mut Context, group: String) -> TaskResult<String> {
+    pub(super) async fn process_group(ctx: &mut Context, group: String) -> TaskResult<String> {
         ctx.step("convert", || async { Ok::<_, TaskError>(16) })
             .await?;
         ctx.step("flag", || async { Ok::<_, TaskError>(0.02) })

@@ -6,24 +6,24 @@ use absurd_sdk::{Client, prelude::*};
 use absurd_test::check_schemas;
 
 mod yesterday {
-    use super::*;
+    use absurd_sdk::prelude::*;
 
     #[derive(Serialize, Deserialize, JsonSchema)]
-    pub struct Group {
+    pub(super) struct Group {
         files: Vec<String>,
     }
 
     #[task(name = "convert")]
-    pub async fn convert(_ctx: &mut Context, group: Group) -> TaskResult<usize> {
+    pub(super) async fn convert(_ctx: &mut Context, group: Group) -> TaskResult<usize> {
         Ok(group.files.len())
     }
 }
 
 mod today {
-    use super::*;
+    use absurd_sdk::prelude::*;
 
     #[derive(Serialize, Deserialize, JsonSchema)]
-    pub struct Group {
+    pub(super) struct Group {
         files: Vec<String>,
         /// Tasks that are queued don't have it.
         field: String,
@@ -31,7 +31,7 @@ mod today {
     }
 
     #[task(name = "convert")]
-    pub async fn convert(_ctx: &mut Context, group: Group) -> TaskResult<usize> {
+    pub(super) async fn convert(_ctx: &mut Context, group: Group) -> TaskResult<usize> {
         println!("{} {:?}", group.field, group.limit);
         Ok(group.files.len())
     }
