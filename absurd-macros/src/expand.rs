@@ -163,14 +163,10 @@ fn defaults(args: &Args) -> TokenStream {
         let limit = duration(limit);
         quote! { max_duration: ::std::option::Option::Some(#limit), }
     });
+    let all_said = delay.is_some() && longest.is_some();
+    let rest = (!all_said).then(|| quote! { ..::std::default::Default::default() });
     let cancellation = (delay.is_some() || longest.is_some()).then(|| {
-        quote! {
-            cancellation: absurd::Cancellation {
-                #delay
-                #longest
-                ..::std::default::Default::default()
-            },
-        }
+        quote! { cancellation: absurd::Cancellation { #delay #longest #rest }, }
     });
     quote! {
         absurd::TaskDefaults {

@@ -2,6 +2,10 @@
 
 #[path = "ui/pass/allowed_chance.rs"]
 mod allowed_chance;
+#[expect(
+    clippy::disallowed_methods,
+    reason = "inside a step the clock may be asked"
+)]
 #[path = "ui/pass/chance_inside_a_step.rs"]
 mod chance_inside_a_step;
 #[path = "ui/pass/shapes.rs"]

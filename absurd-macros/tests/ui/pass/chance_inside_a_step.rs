@@ -13,7 +13,7 @@ async fn fetched(ctx: &mut Context, wait: u64) -> TaskResult<Uuid> {
         .step("fetch", || async move {
             let begun = Instant::now();
             let pause = tokio::time::sleep(Duration::from_millis(wait));
-            let (_, id) = tokio::join!(pause, async { Uuid::new_v4() });
+            let ((), id) = tokio::join!(pause, async { Uuid::new_v4() });
             println!("{:?} {}", begun.elapsed(), rand::random::<u8>());
             tokio::spawn(async {}).await?;
             Ok::<_, TaskError>(id)
