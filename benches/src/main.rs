@@ -48,7 +48,7 @@ struct Cli {
     /// Fewer rounds and samples; W9 holds its snapshot for seconds instead of ten minutes.
     #[arg(long)]
     quick: bool,
-    /// Tiny sizes: shows that everything runs, and nothing about speed.
+    /// Tiny sizes on a server that writes nothing to disk: shows that all runs, not how fast.
     #[arg(long)]
     smoke: bool,
     /// Only these workloads, for example `W3,W4`.
@@ -93,7 +93,7 @@ async fn main() -> ExitCode {
 async fn run(cli: &Cli) -> Result<bool> {
     let chosen = chosen(&cli.only)?;
     let scale = Scale::of(cli.quick, cli.smoke);
-    let server = Server::start().await?;
+    let server = Server::start(&scale).await?;
     let machine = machine::describe(&server).await?;
     println!("{}", table::heading(&machine, &scale));
     let mut reports = BTreeMap::new();

@@ -9,6 +9,8 @@ use serde::Serialize;
 pub(crate) struct Scale {
     /// What was asked for: `full`, `quick` or `smoke`.
     pub(crate) name: &'static str,
+    /// Whether commits are on disk when they return; without it nothing is measured.
+    pub(crate) durable: bool,
     /// How often the limit and the engine take turns.
     pub(crate) rounds: usize,
     /// W1: spawns of one round.
@@ -50,6 +52,7 @@ impl Scale {
     fn full() -> Self {
         Self {
             name: "full",
+            durable: true,
             rounds: 5,
             spawns: 10_000,
             tasks: 10_000,
@@ -81,6 +84,7 @@ impl Scale {
     fn smoke() -> Self {
         Self {
             name: "smoke",
+            durable: false,
             rounds: 1,
             spawns: 64,
             tasks: 100,

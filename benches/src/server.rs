@@ -12,6 +12,7 @@ use sqlx::{
 use crate::{
     error::Result,
     outcome::{TopStatement, TopStatements},
+    scale::Scale,
 };
 
 /// How many statements of a workload are reported: of those sent, and of those inside of them.
@@ -20,7 +21,7 @@ const TOP_STATEMENTS: i64 = 5;
 pub(crate) const BYSTANDER: &str = "bystander";
 const MODULE: &str = "pg_stat_statements";
 
-/// A private server whose commits are on disk when they return.
+/// A private server; its commits are on disk when they return, in all scales that measure.
 #[derive(Debug)]
 pub(crate) struct Server {
     /// Keeps the server running.
@@ -38,8 +39,13 @@ pub(crate) struct Arena {
 
 impl Server {
     /// Starts it, with statement statistics where the machine has them.
-    pub(crate) async fn start() -> Result<Self> {
-        let postgres = Postgres::private_with(Durability::On).await?;
+    pub(crate) async fn start(scale: &Scale) -> Result<Self> {
+        let durability = if scale.durable {
+            Durability::On
+        } else {
+            Durability::Off
+        };
+        let postgres = Postgres::private_with(durability).await?;
         let counts_statements = prepare_statistics(&postgres).await?;
         let url = postgres.url("postgres");
         let admin = PgPoolOptions::new()
@@ -62,7 +68,9 @@ impl Server {
             postmaster,
             counts_statements,
         };
-        server.check_durability().await?;
+        if scale.durable {
+            server.check_durability().await?;
+        }
         Ok(server)
     }
 
