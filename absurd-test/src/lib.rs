@@ -45,7 +45,7 @@ pub use self::{
     error::TestError,
     observe::{Kill, Recorder},
     replay::{Replay, ReplayError, Replayed},
-    schemas::{Effect, SchemaChange, SchemaError, TaskChanges, check_schemas},
+    schemas::{Effect, SchemaChange, SchemaCheck, SchemaError, TaskChanges, check_schemas},
     server::{Durability, Postgres},
     wait::eventually,
 };

@@ -14,7 +14,8 @@ use std::{
 };
 
 use absurd_sdk::{TaskSchema, Worker};
-use serde_json::{Map, Value};
+use schemars::JsonSchema;
+use serde_json::{Map, Value, json};
 
 use self::{change::Side, compare::compare, error::VARIABLE};
 pub use self::{
@@ -55,10 +56,57 @@ enum Mode {
 /// # }
 /// ```
 pub fn check_schemas(worker: &Worker, folder: impl AsRef<Path>) -> Result<(), SchemaError> {
-    let tasks = Tasks::of(&worker.schemas(), folder.as_ref())?;
-    match mode()? {
-        Mode::Check => tasks.check(),
-        Mode::Accept => tasks.accept(),
+    SchemaCheck::of(worker).run(folder)
+}
+
+/// The same check with the types that steps return, which the compiler doesn't tell: name those
+/// that matter.
+///
+/// ```no_run
+/// # use absurd_sdk::prelude::*;
+/// # use absurd_test::SchemaCheck;
+/// # #[derive(JsonSchema)] struct CalTables;
+/// # fn test(worker: &Worker) -> Result<(), absurd_test::SchemaError> {
+/// SchemaCheck::of(worker)
+///     .step::<CalTables>("process-group", "calibrate")
+///     .run("tests/schemas")
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "nothing is checked until `run`"]
+pub struct SchemaCheck {
+    records: BTreeMap<String, Value>,
+}
+
+impl SchemaCheck {
+    /// The params and outputs of all tasks of a worker.
+    pub fn of(worker: &Worker) -> Self {
+        let schemas = worker.schemas();
+        let records = schemas
+            .iter()
+            .map(|(name, schema)| ((*name).to_owned(), recorded(schema)));
+        Self {
+            records: records.collect(),
+        }
+    }
+
+    /// Adds what a step of a task returns. A task that the worker doesn't have is left out.
+    pub fn step<T: JsonSchema>(mut self, task: &str, step: &str) -> Self {
+        if let Some(Value::Object(record)) = self.records.get_mut(task) {
+            let steps = record.entry("steps").or_insert_with(|| json!({}));
+            steps[step] = schemars::schema_for!(T).to_value();
+            steps.sort_all_objects();
+        }
+        self
+    }
+
+    /// Checks, or with `ABSURD_SCHEMAS=accept` records.
+    pub fn run(self, folder: impl AsRef<Path>) -> Result<(), SchemaError> {
+        let tasks = Tasks::of(self.records, folder.as_ref())?;
+        match mode()? {
+            Mode::Check => tasks.check(),
+            Mode::Accept => tasks.accept(),
+        }
     }
 }
 
@@ -92,25 +140,21 @@ struct Task {
 }
 
 impl Tasks {
-    fn of(schemas: &BTreeMap<&str, TaskSchema>, folder: &Path) -> Result<Self, SchemaError> {
+    fn of(records: BTreeMap<String, Value>, folder: &Path) -> Result<Self, SchemaError> {
         // Some file systems take upper and lower case for the same.
-        let mut names: BTreeMap<String, &str> = BTreeMap::new();
+        let mut names: BTreeMap<String, String> = BTreeMap::new();
         let mut tasks = Vec::new();
-        for (name, schema) in schemas {
-            let file_name = file_name(name);
+        for (name, schema) in records {
+            let file_name = file_name(&name);
             let file = folder.join(&file_name);
-            if let Some(one) = names.insert(file_name.to_lowercase(), name) {
+            if let Some(one) = names.insert(file_name.to_lowercase(), name.clone()) {
                 return Err(SchemaError::SameFile {
                     path: file,
-                    one: one.to_owned(),
-                    other: (*name).to_owned(),
+                    one,
+                    other: name,
                 });
             }
-            tasks.push(Task {
-                name: (*name).to_owned(),
-                file,
-                schema: recorded(schema),
-            });
+            tasks.push(Task { name, file, schema });
         }
         Ok(Self {
             folder: folder.to_owned(),
@@ -197,7 +241,37 @@ impl Task {
             let schema = |record: &Value| record.get(key).cloned().unwrap_or(Value::Bool(true));
             changes.extend(compare(side, &schema(&old), &schema(&self.schema)));
         }
+        changes.extend(self.step_changes(&old));
         Ok(changes)
+    }
+
+    /// What steps returned is read by the code of today, as params are.
+    fn step_changes(&self, old: &Value) -> Vec<SchemaChange> {
+        let steps = |record: &Value| record.get("steps").and_then(Value::as_object).cloned();
+        let (old, new) = (steps(old).unwrap_or_default(), steps(&self.schema));
+        let new = new.unwrap_or_default();
+        let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        let mut changes = Vec::new();
+        for name in names {
+            let root = format!("steps.{name}");
+            let told = |what: &str| SchemaChange {
+                effect: Effect::Compatible,
+                path: root.clone(),
+                what: what.to_owned(),
+            };
+            match (old.get(name), new.get(name)) {
+                (Some(old), Some(new)) => {
+                    let found = compare(Side::Params, old, new).into_iter();
+                    changes.extend(found.map(|change| SchemaChange {
+                        path: change.path.replacen("params", &root, 1),
+                        ..change
+                    }));
+                }
+                (None, Some(_)) => changes.push(told("not recorded yet")),
+                _ => changes.push(told("no longer named by the test")),
+            }
+        }
+        changes
     }
 }
 
@@ -216,7 +290,8 @@ fn read(file: &Path) -> Result<Option<Value>, SchemaError> {
 
 fn is_record(value: &Value) -> bool {
     let keys = |map: &Map<String, Value>| {
-        map.len() == 2 && map.contains_key("params") && map.contains_key("output")
+        let parts = 2 + usize::from(map.contains_key("steps"));
+        map.len() == parts && map.contains_key("params") && map.contains_key("output")
     };
     value.as_object().is_some_and(keys)
 }
@@ -254,7 +329,9 @@ mod tests {
         folder: &Path,
         tasks: impl IntoIterator<Item = (&'static str, TaskSchema)>,
     ) -> Result<Tasks, SchemaError> {
-        Tasks::of(&tasks.into_iter().collect(), folder)
+        let records = tasks.into_iter();
+        let records = records.map(|(name, schema)| (name.to_owned(), recorded(&schema)));
+        Tasks::of(records.collect(), folder)
     }
 
     #[test]
@@ -330,6 +407,30 @@ ABSURD_SCHEMAS=accept, and commit the files.";
 "#;
         let text = fs::read_to_string(folder.path().join("a.json"))?;
         assert_eq!(text, expected);
+        Ok(())
+    }
+
+    #[test]
+    fn what_steps_return_is_held_to_what_is_stored() -> TestResult {
+        let folder = tempfile::tempdir()?;
+        let with_step = |schema: Value| {
+            let mut record = recorded(&TaskSchema::of::<(), ()>());
+            record["steps"] = json!({ "calibrate": schema });
+            Tasks::of(BTreeMap::from([("a".to_owned(), record)]), folder.path())
+        };
+        let number = || schemars::schema_for!(u32).to_value();
+        let old = with_step(number())?;
+        old.accept()?;
+        old.check()?;
+        let Err(error) = with_step(schemars::schema_for!(String).to_value())?.check() else {
+            return Err("text is no number".into());
+        };
+        assert!(error.is_breaking());
+        assert!(error.to_string().contains("steps.calibrate: "), "{error}");
+        let Err(error) = tasks(folder.path(), [("a", TaskSchema::of::<(), ()>())])?.check() else {
+            return Err("the step is not named".into());
+        };
+        assert!(!error.is_breaking());
         Ok(())
     }
 
