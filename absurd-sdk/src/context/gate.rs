@@ -74,66 +74,70 @@ impl Gate {
 
     /// Parks the run if nobody works any more. Called by whoever stopped working last.
     pub(super) async fn settle(&self) {
-        let waiting = {
-            let mut state = self.state();
-            if state.working > 0 || state.looking {
-                return;
-            }
-            std::mem::take(&mut state.waiting)
-        };
-        if !waiting.is_empty() {
-            self.ask(waiting, true).await;
-        }
+        self.ask(true).await;
     }
 
     /// Looks whether what branches wait for has come while others work.
     async fn look(&self) {
-        let waiting = {
+        self.ask(false).await;
+        // The others may have stopped working meanwhile.
+        self.settle().await;
+    }
+
+    /// Asks for all that wait, if nobody else is asking. Those who wait stay in their places
+    /// meanwhile: the branch that asks for them may be given up before it has the answer.
+    async fn ask(&self, park: bool) {
+        let (seats, waits): (Vec<u64>, Vec<Wait>) = {
             let mut state = self.state();
-            if state.looking || state.waiting.is_empty() {
+            if state.looking || state.waiting.is_empty() || (park && state.working > 0) {
                 return;
             }
             state.looking = true;
-            std::mem::take(&mut state.waiting)
+            let waiting = state.waiting.iter();
+            waiting.map(|w| (w.seat, w.wait.clone())).unzip()
         };
-        self.ask(waiting, false).await;
-        self.state().looking = false;
-        // The others may have stopped working meanwhile.
-        Box::pin(self.settle()).await;
-    }
-
-    async fn ask(&self, waiting: Vec<Waiting>, park: bool) {
-        // Branches that were given up don't wait for anything.
-        let waiting: Vec<_> = waiting
-            .into_iter()
-            .filter(|w| !w.answer.is_closed())
-            .collect();
-        let waits = waiting.iter().map(|waiting| waiting.wait.clone()).collect();
+        let looking = Looking(self);
         let answered = self.store.wait_for_any(waits, park).await;
-        let mut state = self.state();
+        drop(looking);
         let over = match answered {
-            Ok(over) => over,
+            Ok(over) if over.is_empty() && park => {
+                let parked = seats.iter().map(|seat| (*seat, Ok(Waited::Parked)));
+                parked.collect()
+            }
+            Ok(over) => {
+                let seated = |(place, waited)| Some((*seats.get::<usize>(place)?, Ok(waited)));
+                over.into_iter().filter_map(seated).collect()
+            }
             Err(refusal) => {
-                state.working += waiting.len();
-                for waiting in waiting {
-                    // Whoever is gone doesn't want to know.
-                    let _ = waiting.answer.send(Err(refusal.clone()));
-                }
-                return;
+                let refused = seats.iter().map(|seat| (*seat, Err(refusal.clone())));
+                refused.collect::<Vec<(u64, Answer)>>()
             }
         };
-        let parked = park && over.is_empty();
-        for (place, waiting) in waiting.into_iter().enumerate() {
-            let answer = over.iter().find(|(over, _)| *over == place);
-            let answer = answer.map(|(_, waited)| waited.clone());
-            match answer.or_else(|| parked.then_some(Waited::Parked)) {
-                Some(waited) => {
-                    state.working += 1;
-                    let _ = waiting.answer.send(Ok(waited));
-                }
-                None => state.waiting.push(waiting),
-            }
+        let mut state = self.state();
+        for (seat, answer) in over {
+            state.answer(seat, answer);
         }
+    }
+}
+
+impl State {
+    /// Lets a branch go on; one that was given up meanwhile has left its place.
+    fn answer(&mut self, seat: u64, answer: Answer) {
+        let place = self.waiting.iter().position(|waiting| waiting.seat == seat);
+        if let Some(place) = place {
+            self.working += 1;
+            // Whoever is gone doesn't want to know.
+            let _ = self.waiting.swap_remove(place).answer.send(answer);
+        }
+    }
+}
+
+/// A look under way; over also when the branch that looks is given up.
+struct Looking<'g>(&'g Gate);
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        self.0.state().looking = false;
     }
 }
 
@@ -193,5 +197,116 @@ impl Drop for Seat {
         if waiting == state.waiting.len() && !self.away {
             state.working = state.working.saturating_sub(1);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::future::BoxFuture;
+    use serde_json::Value;
+    use tokio::sync::Notify;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        db::{
+            PgConnection, PgTransaction,
+            writes::{WaitOn, Write},
+        },
+        ids::{RunId, TaskId},
+        store::Checkpoint,
+    };
+
+    /// Answers nothing until it is told to; then parks.
+    #[derive(Default)]
+    struct Slow {
+        asked: Notify,
+        answer: Notify,
+        parks: Mutex<usize>,
+    }
+
+    impl RunStore for Slow {
+        fn wait_for_any(
+            &self,
+            waits: Vec<Wait>,
+            park: bool,
+        ) -> BoxFuture<'_, Result<Vec<(usize, Waited)>, Refusal>> {
+            Box::pin(async move {
+                if park {
+                    *self.parks.lock().expect("no panic") += waits.len();
+                    return Ok(Vec::new());
+                }
+                self.asked.notify_one();
+                self.answer.notified().await;
+                Ok(Vec::new())
+            })
+        }
+
+        fn write(&self, _: Write) -> BoxFuture<'_, Result<Value, Refusal>> {
+            unreachable!("branches only wait here")
+        }
+
+        fn wait(&self, _: Wait) -> BoxFuture<'_, Result<Waited, Refusal>> {
+            unreachable!("branches only wait here")
+        }
+
+        fn checkpoints(
+            &self,
+            _: TaskId,
+            _: RunId,
+        ) -> BoxFuture<'_, Result<Vec<Checkpoint>, Refusal>> {
+            unreachable!("branches only wait here")
+        }
+
+        fn begin(&self) -> BoxFuture<'_, Result<PgTransaction, Refusal>> {
+            unreachable!("branches only wait here")
+        }
+
+        fn write_on<'a>(
+            &'a self,
+            _: &'a mut PgConnection,
+            _: Write,
+        ) -> BoxFuture<'a, Result<(), Refusal>> {
+            unreachable!("branches only wait here")
+        }
+
+        fn open<'a>(&'a self, _: &'a str, _: Value) -> BoxFuture<'a, Result<Value, Refusal>> {
+            unreachable!("branches only wait here")
+        }
+
+        fn tell(&self, _: Write) {}
+    }
+
+    fn event(name: &str) -> Wait {
+        Wait {
+            run: RunId(Uuid::nil()),
+            task: TaskId(Uuid::nil()),
+            step: name.to_owned(),
+            on: WaitOn::Event(name.to_owned()),
+            timeout: None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_branch_given_up_while_it_looks_leaves_the_others_waiting() {
+        let store = Arc::new(Slow::default());
+        let gate = Gate::new(Arc::clone(&store) as Arc<dyn RunStore>);
+        let (first, loser, winner) = (gate.seat(), gate.seat(), gate.seat());
+        // It waits, then the loser of a race does, and looks for both of them.
+        let first_waits = tokio::spawn(async move { first.wait(event("a")).await });
+        store.asked.notified().await;
+        store.answer.notify_one();
+        let loser_waits = tokio::spawn(async move { loser.wait(event("b")).await });
+        store.asked.notified().await;
+        // The race is decided meanwhile.
+        loser_waits.abort();
+        assert!(loser_waits.await.is_err(), "it was given up");
+        assert!(!first_waits.is_finished(), "it still waits");
+        // The winner's branch ends up waiting too: now the run parks, on both.
+        let winner_waits = winner.wait(event("c"));
+        let parked = tokio::time::timeout(Duration::from_mins(1), winner_waits).await;
+        assert!(matches!(parked, Ok(Ok(Waited::Parked))), "{parked:?}");
+        assert!(matches!(first_waits.await, Ok(Ok(Waited::Parked))));
+        assert_eq!(*store.parks.lock().expect("no panic"), 2);
     }
 }
