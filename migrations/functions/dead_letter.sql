@@ -35,12 +35,7 @@ begin
     values (absurd.portable_uuidv7(), p_queue_name, p_task_id, task.task_name, last->>'step',
         coalesce(last->>'name', 'Error'), coalesce(last->>'message', last::text, ''),
         errors, task.params,
-        jsonb_strip_nulls(jsonb_build_object('headers', task.headers, 'retry_strategy',
-            task.retry_strategy, 'cancellation', task.cancellation, 'max_attempts',
-            task.max_attempts, 'attributes', task.attributes,
-            'policy', absurd.policy_of_copy(task.policy)))
-            || absurd.queueing_of(p_queue_name, task.last_attempt_run),
-        'pending', now, now)
+        absurd.spawn_options_of(p_queue_name, p_task_id), 'pending', now, now)
     on conflict (queue_name, task_id) do update set state = 'pending', updated_at = now,
         step = excluded.step, error_type = excluded.error_type, message = excluded.message,
         attempts = excluded.attempts;

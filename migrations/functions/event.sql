@@ -193,7 +193,7 @@ begin
                 perform pg_notify('absurd_done', p_queue_name);
             end if;
         elsif to_regclass(format('absurd.%I', 'e_' || listener)) is not null then
-            perform absurd.emit_event(listener, '$awaitTaskResult:' || p_task_id,
+            perform absurd.emit_event(listener, absurd.end_event(p_task_id),
                 absurd.task_end(p_queue_name, p_task_id));
         end if;
     end loop;

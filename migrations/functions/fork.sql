@@ -28,12 +28,7 @@ begin
     end if;
     select * into forked from absurd.spawn_task(p_queue_name, task.task_name,
         case when p_options ? 'params' then p_options->'params' else task.params end,
-        jsonb_strip_nulls(jsonb_build_object('headers', task.headers, 'retry_strategy',
-            task.retry_strategy, 'cancellation', task.cancellation, 'max_attempts',
-            task.max_attempts, 'attributes', task.attributes,
-            'policy', absurd.policy_of_copy(task.policy)))
-            || absurd.queueing_of(p_queue_name, task.last_attempt_run)
-            || coalesce(p_options, '{}'));
+        absurd.spawn_options_of(p_queue_name, p_task_id) || coalesce(p_options, '{}'));
     if forked.created then
         execute format('insert into absurd.%1$I
                 (task_id, checkpoint_name, state, status, owner_run_id, updated_at, place)

@@ -26,12 +26,37 @@ begin
 end;
 $$;
 
--- The due runs at the head of each lane after `p_after`, for at most `p_lanes` of them: by
--- priority, then age. Lanes and their levels of priority are found one by one, a look into the
--- index each, so that neither long lanes nor sleeping runs are walked through. Paused ones are
--- left out. `lanes` counts those that were seen.
+-- The last of at most `p_lanes` lanes behind a lane, and how many they are. Each is found by a look
+-- into the index; paused ones are passed over at once and count as one.
+create or replace function absurd.look_over_lanes(
+    p_queue_name text, p_after text[], p_lanes integer, out seen integer, out reached text[]
+)
+language plpgsql as $$
+begin
+    execute format('
+        with recursive lanes as (
+            (select r.lane, 1 as place from absurd.%1$I r
+                where r.state in (''pending'', ''sleeping'') and r.lane > $1
+                order by r.lane limit 1)
+            union all
+            select next.lane, lanes.place + 1 from lanes cross join lateral (
+                select r.lane from absurd.%1$I r
+                where r.state in (''pending'', ''sleeping'')
+                    and r.lane > greatest(lanes.lane, case when lanes.lane[1] = ''$paused''
+                        then array[''$paused'', null] end)
+                order by r.lane limit 1) next
+            where lanes.place < $2
+        )
+        select count(*), max(lane) from lanes', 'r_' || p_queue_name)
+        into seen, reached using p_after, p_lanes;
+end;
+$$;
+
+-- The due runs at the head of each lane after one and up to another: by priority, then age. Lanes
+-- and their levels of priority are found one by one, a look into the index each, so that neither
+-- long lanes nor sleeping runs are walked through. Paused ones are left out.
 create or replace function absurd.heads_of_lanes(
-    p_queue_name text, p_after text[], p_lanes integer, p_now timestamptz, p_limit integer
+    p_queue_name text, p_after text[], p_until text[], p_now timestamptz, p_limit integer
 ) returns table (
     run_id uuid, task_name text, lane text[], priority integer, available_at timestamptz,
     is_start boolean
@@ -40,25 +65,22 @@ language plpgsql as $$
 begin
     return query execute format('
         with recursive levels as (
-            (select r.lane, r.priority, 1 as place from absurd.%1$I r
-                where r.state in (''pending'', ''sleeping'') and r.lane > $1
+            (select r.lane, r.priority from absurd.%1$I r
+                where r.state in (''pending'', ''sleeping'') and r.lane > $1 and r.lane <= $2
                 order by r.lane, r.priority desc limit 1)
             union all
-            select next.lane, next.priority, case when next.lane = levels.lane
-                or next.lane[1] = ''$paused'' then levels.place else levels.place + 1 end
-            from levels cross join lateral (
+            select next.* from levels cross join lateral (
                 (select r.lane, r.priority from absurd.%1$I r
                     where r.state in (''pending'', ''sleeping'') and r.lane = levels.lane
                         and r.priority < levels.priority and levels.lane[1] <> ''$paused''
                     order by r.lane, r.priority desc limit 1)
                 union all
                 (select r.lane, r.priority from absurd.%1$I r
-                    where r.state in (''pending'', ''sleeping'')
+                    where r.state in (''pending'', ''sleeping'') and r.lane <= $2
                         and r.lane > greatest(levels.lane, case when levels.lane[1] = ''$paused''
                             then array[''$paused'', null] end)
                     order by r.lane, r.priority desc limit 1)
                 limit 1) next
-            where levels.place <= $2
         )
         select due.* from levels cross join lateral (
             select r.run_id, r.lane[1], r.lane, r.priority, r.available_at,
@@ -67,9 +89,8 @@ begin
             where r.lane = levels.lane and r.state in (''pending'', ''sleeping'')
                 and r.priority = levels.priority and r.available_at <= $3
             order by r.lane, r.priority desc, r.available_at, r.run_id limit $4) due
-        where levels.lane[1] <> ''$paused'' and levels.place <= $2
-        order by levels.place',
-        'r_' || p_queue_name) using p_after, p_lanes, p_now, p_limit;
+        where levels.lane[1] <> ''$paused''',
+        'r_' || p_queue_name) using p_after, p_until, p_now, p_limit;
 end;
 $$;
 
@@ -104,19 +125,6 @@ begin
             order by r.lane, r.priority desc, r.available_at, r.run_id limit $2) due
         where levels.priority is not null limit $2',
         'r_' || p_queue_name, 't_' || p_queue_name) using p_now, p_limit;
-end;
-$$;
-
--- The key and the priority of a run, as options of a spawn.
-create or replace function absurd.queueing_of(p_queue_name text, p_run_id uuid) returns jsonb
-language plpgsql as $$
-declare
-    options jsonb;
-begin
-    execute format('select jsonb_strip_nulls(jsonb_build_object(
-            ''key'', absurd.lane_key(lane), ''priority'', nullif(priority, 0)))
-        from absurd.%I where run_id = $1', 'r_' || p_queue_name) into options using p_run_id;
-    return coalesce(options, '{}');
 end;
 $$;
 

@@ -48,10 +48,10 @@ begin
     end if;
     return query select * from absurd.due_without_lane(p_queue_name, p_now, p_limit);
     return query select * from absurd.due_resumes(p_queue_name, p_now, p_limit);
-    return query select * from absurd.heads_of_lanes(
-        p_queue_name, after, lanes_max, p_now, p_limit);
     select ahead.seen, ahead.reached into seen, reached
     from absurd.look_over_lanes(p_queue_name, after, lanes_max) ahead;
+    return query select * from absurd.heads_of_lanes(
+        p_queue_name, after, reached, p_now, p_limit);
     if seen = lanes_max then
         perform set_config('absurd.lane_cursor',
             array_prepend(p_queue_name, reached)::text, false);
@@ -60,34 +60,11 @@ begin
     -- The end was reached: what lies before the cursor comes now.
     perform set_config('absurd.lane_cursor', '', false);
     if after <> '{}' then
+        select least(ahead.reached, after) into reached
+        from absurd.look_over_lanes(p_queue_name, '{}', lanes_max - seen) ahead;
         return query select * from absurd.heads_of_lanes(
-            p_queue_name, '{}', lanes_max - seen, p_now, p_limit);
+            p_queue_name, '{}', reached, p_now, p_limit);
     end if;
-end;
-$$;
-
--- How many lanes lie behind a lane, up to a number, and the last of these.
-create or replace function absurd.look_over_lanes(
-    p_queue_name text, p_after text[], p_lanes integer, out seen integer, out reached text[]
-)
-language plpgsql as $$
-begin
-    execute format('
-        with recursive lanes as (
-            (select r.lane, 1 as place from absurd.%1$I r
-                where r.state in (''pending'', ''sleeping'') and r.lane > $1
-                order by r.lane limit 1)
-            union all
-            select next.lane, lanes.place + 1 from lanes cross join lateral (
-                select r.lane from absurd.%1$I r
-                where r.state in (''pending'', ''sleeping'')
-                    and r.lane > greatest(lanes.lane, case when lanes.lane[1] = ''$paused''
-                        then array[''$paused'', null] end)
-                order by r.lane limit 1) next
-            where lanes.place < $2
-        )
-        select count(*), max(lane) from lanes', 'r_' || p_queue_name)
-        into seen, reached using p_after, p_lanes;
 end;
 $$;
 

@@ -408,8 +408,8 @@ begin
         perform absurd.complete_queue(queue.queue_name, queue.partitioned);
         perform absurd.lock_queue_tables(queue.queue_name);
         perform absurd.make_queue_functions(queue.queue_name);
-        execute format('update absurd.%1$I r set cancel_at = coalesce(absurd.policy_deadline(
-                t.cancellation, t.enqueue_at, t.first_started_at), ''infinity'')
+        execute format('update absurd.%1$I r set cancel_at = absurd.cancel_time(
+                t.cancellation, t.enqueue_at, t.first_started_at)
             from absurd.%2$I t
             where t.cancellation is not null and r.run_id = t.last_attempt_run
                 and r.cancel_at is null and t.state in (''pending'', ''running'', ''sleeping'')',

@@ -21,7 +21,6 @@ declare
     violated uuid;
     expired record;
     picked uuid[];
-    claimed uuid[];
 begin
     for violated in
         select distinct r.task_id from absurd."r_{queue}" r
@@ -87,8 +86,8 @@ begin
             started_at = now, available_at = now,
             -- From now on it is the time since the first start that counts.
             cancel_at = case when r.cancel_at is not null then (
-                select coalesce(absurd.policy_deadline(t.cancellation, t.enqueue_at,
-                    coalesce(t.first_started_at, now)), 'infinity')
+                select absurd.cancel_time(
+                    t.cancellation, t.enqueue_at, coalesce(t.first_started_at, now))
                 from absurd."t_{queue}" t where t.task_id = r.task_id) end
         where r.run_id = any (picked)
         returning r.run_id, r.task_id, r.attempt, r.wake_event
@@ -101,17 +100,13 @@ begin
         delete from absurd."w_{queue}" w using run
         where w.run_id = run.run_id and w.timeout_at <= now
         returning w.task_id, w.run_id, w.step_name, run.wake_event
-    ), timed_out as (
-        insert into absurd."c_{queue}"
-            (task_id, checkpoint_name, state, status, owner_run_id, updated_at)
-        select over.task_id, '$timeout:' || over.step_name, 'true', 'committed', over.run_id, now
-        from over where over.wake_event is null
-        on conflict do nothing
     )
-    select array_agg(run.run_id) into claimed from run;
-    -- In the order of picking.
-    return array(select id from unnest(picked) with ordinality as p (id, place)
-        where id = any (claimed) order by place);
+    insert into absurd."c_{queue}"
+        (task_id, checkpoint_name, state, status, owner_run_id, updated_at)
+    select over.task_id, '$timeout:' || over.step_name, 'true', 'committed', over.run_id, now
+    from over where over.wake_event is null
+    on conflict do nothing;
+    return picked;
 end;
 $body$
 $template$);

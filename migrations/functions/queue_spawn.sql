@@ -14,7 +14,6 @@ declare
     new_run uuid := absurd.portable_uuidv7();
     start_at timestamptz := now;
     standing uuid;
-    inserted integer;
 begin
     if options ?| array['start_at', 'delay_seconds'] then
         start_at := absurd.start_time(options, now);
@@ -66,8 +65,7 @@ begin
     values (new_run, new_task, 1, 'pending', start_at, now,
         coalesce((options->>'priority')::integer, 0),
         absurd.lane_of({literal}, p_task_name, options->>'key'),
-        case when options ? 'cancellation' then coalesce(
-            absurd.policy_deadline(options->'cancellation', now, null), 'infinity') end);
+        absurd.cancel_time(options->'cancellation', now, null));
     if start_at <= now then
         perform absurd.wake_workers({literal});
     end if;
@@ -111,9 +109,7 @@ begin
                 now, coalesce((t.options->>'priority')::integer, 0),
                 case when t.options ? 'key' or t.name = any (limited)
                     then absurd.lane_of({literal}, t.name, t.options->>'key') end,
-                case when t.options ? 'cancellation' then coalesce(
-                    absurd.policy_deadline(t.options->'cancellation', now, null),
-                    'infinity') end
+                absurd.cancel_time(t.options->'cancellation', now, null)
             from task t
         )
         select t.item, t.task_id, t.run_id, 1, true from task t;

@@ -100,6 +100,29 @@ begin
 end;
 $$;
 
+-- The options by which a task like this one is spawned, as it stands now.
+create or replace function absurd.spawn_options_of(p_queue_name text, p_task_id uuid)
+returns jsonb
+language plpgsql as $$
+declare
+    options jsonb;
+begin
+    execute format('
+        select jsonb_object_agg(name, value)
+        from absurd.%I t left join absurd.%I r on r.run_id = t.last_attempt_run
+            cross join lateral (values
+                (''headers'', t.headers), (''retry_strategy'', t.retry_strategy),
+                (''max_attempts'', to_jsonb(t.max_attempts)),
+                (''cancellation'', t.cancellation), (''attributes'', t.attributes),
+                (''policy'', absurd.policy_of_copy(t.policy)),
+                (''key'', to_jsonb(absurd.lane_key(r.lane))),
+                (''priority'', to_jsonb(nullif(r.priority, 0)))) as option (name, value)
+        where t.task_id = $1 and value is not null',
+        't_' || p_queue_name, 'r_' || p_queue_name) into options using p_task_id;
+    return coalesce(options, '{}');
+end;
+$$;
+
 -- The task that holds an idempotency key. It may vanish while being looked up: a partitioned
 -- queue then asks the caller to try again, an ordinary one returns a row of nulls.
 create or replace function absurd.spawned_before(
@@ -159,14 +182,8 @@ begin
     end if;
     if coalesce((options->>'spawn_new')::boolean, false) then
         return query select * from absurd.spawn_task(p_queue_name, task.task_name, task.params,
-            jsonb_strip_nulls(jsonb_build_object(
-                'headers', task.headers,
-                'retry_strategy', task.retry_strategy,
-                'cancellation', task.cancellation,
-                'attributes', task.attributes,
-                'policy', absurd.policy_of_copy(task.policy),
-                'max_attempts', coalesce(wanted, task.max_attempts)))
-            || absurd.queueing_of(p_queue_name, task.last_attempt_run));
+            absurd.spawn_options_of(p_queue_name, p_task_id)
+                || jsonb_strip_nulls(jsonb_build_object('max_attempts', wanted)));
         return;
     end if;
     wanted := coalesce(wanted, coalesce(task.max_attempts, task.attempts) + 1);

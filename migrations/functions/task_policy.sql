@@ -87,3 +87,12 @@ begin
         + make_interval(secs => seconds::double precision);
 end;
 $$;
+
+-- A run's `cancel_at`: see queue_columns.
+create or replace function absurd.cancel_time(
+    p_cancellation jsonb, p_enqueue_at timestamptz, p_first_started_at timestamptz
+) returns timestamptz
+language sql immutable as $$
+    select case when p_cancellation is not null then coalesce(
+        absurd.policy_deadline(p_cancellation, p_enqueue_at, p_first_started_at), 'infinity') end
+$$;

@@ -73,21 +73,18 @@ begin
 end;
 $$;
 
--- Waits for the end of a task, in any queue. Locks that task's row, so that it can't end between
--- the look and the park, then all that wait_for_event locks.
-create or replace function absurd.wait_for_task(
-    p_queue_name text, p_worker_id text, p_task_id uuid, p_run_id uuid, p_step_name text,
-    p_child_queue text, p_child_task_id uuid, p_timeout integer default null
-) returns table (outcome text, payload jsonb)
+-- The end of a task, in any queue, that a run of another task waits for; null while it lives: the
+-- run's queue will be told of it, as an event. Locks that task's row, so that it can't end between
+-- the look and the park.
+create or replace function absurd.awaited_end(
+    p_queue_name text, p_task_id uuid, p_child_queue text, p_child_task_id uuid
+) returns jsonb
 language plpgsql as $$
 declare
-    event_name text := '$awaitTaskResult:' || p_child_task_id;
     child record;
+    child_end jsonb;
 begin
-    return query select * from absurd.wait_outcome(p_queue_name, p_task_id, p_step_name);
-    if found then
-        return;
-    elsif p_child_task_id = p_task_id then
+    if p_child_task_id = p_task_id then
         raise exception 'task % can''t wait for itself', p_task_id using errcode = 'AB005';
     end if;
     execute format('select task_id, awaited_by from absurd.%I where task_id = $1 for update',
@@ -96,21 +93,47 @@ begin
         raise exception 'task % not found in queue "%"', p_child_task_id, p_child_queue
             using errcode = 'AB005';
     end if;
-    payload := absurd.task_end(p_child_queue, p_child_task_id);
-    if payload is not null then
-        perform absurd.held_run_of(p_queue_name, p_worker_id, p_task_id, p_run_id);
-        perform absurd.keep_checkpoint(p_queue_name, p_task_id, p_step_name, payload, p_run_id);
-        outcome := 'delivered';
-        return next;
+    child_end := absurd.task_end(p_child_queue, p_child_task_id);
+    if child_end is null then
+        -- A child that was retried after its failure lives again: the end that was told is
+        -- void. Nobody can tell of another one meanwhile, for that takes the child's lock.
+        execute format('update absurd.%I set payload = null, emitted_at = ''epoch''
+            where event_name = $1 and payload is not null', 'e_' || p_queue_name)
+            using absurd.end_event(p_child_task_id);
+        perform absurd.add_awaiter(
+            p_child_queue, p_child_task_id, child.awaited_by, p_queue_name);
+    end if;
+    return child_end;
+end;
+$$;
+
+-- The event of a task's end, in each queue that waits for it.
+create or replace function absurd.end_event(p_task_id uuid) returns text
+language sql immutable as $$
+    select '$awaitTaskResult:' || p_task_id::text
+$$;
+
+-- Waits for the end of a task. Locks that task's row, then all that wait_for_event locks.
+create or replace function absurd.wait_for_task(
+    p_queue_name text, p_worker_id text, p_task_id uuid, p_run_id uuid, p_step_name text,
+    p_child_queue text, p_child_task_id uuid, p_timeout integer default null
+) returns table (outcome text, payload jsonb)
+language plpgsql as $$
+begin
+    return query select * from absurd.wait_outcome(p_queue_name, p_task_id, p_step_name);
+    if found then
         return;
     end if;
-    -- A child that was retried after its failure lives again: the end that was told is void.
-    -- Nobody can tell of another one meanwhile, for that takes the child's lock.
-    execute format('update absurd.%I set payload = null, emitted_at = ''epoch''
-        where event_name = $1 and payload is not null', 'e_' || p_queue_name) using event_name;
-    perform absurd.add_awaiter(p_child_queue, p_child_task_id, child.awaited_by, p_queue_name);
-    return query select * from absurd.wait_for_event(p_queue_name, p_worker_id, p_task_id,
-        p_run_id, p_step_name, event_name, p_timeout);
+    payload := absurd.awaited_end(p_queue_name, p_task_id, p_child_queue, p_child_task_id);
+    if payload is null then
+        return query select * from absurd.wait_for_event(p_queue_name, p_worker_id, p_task_id,
+            p_run_id, p_step_name, absurd.end_event(p_child_task_id), p_timeout);
+        return;
+    end if;
+    perform absurd.held_run_of(p_queue_name, p_worker_id, p_task_id, p_run_id);
+    perform absurd.keep_checkpoint(p_queue_name, p_task_id, p_step_name, payload, p_run_id);
+    outcome := 'delivered';
+    return next;
 end;
 $$;
 

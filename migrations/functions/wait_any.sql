@@ -45,8 +45,7 @@ begin
 end;
 $$;
 
--- Locks the tasks among waits and asks them to tell of their ends, as wait_for_task does; each
--- becomes a wait for the event of its end.
+-- Locks the tasks among waits, by id; each becomes a wait for the event of its end.
 create or replace function absurd.lock_awaited_tasks(
     p_queue_name text, p_task_id uuid, p_waits jsonb
 ) returns jsonb
@@ -54,29 +53,13 @@ language plpgsql as $$
 declare
     waits jsonb := '[]';
     wait jsonb;
-    child record;
-    event text;
+    child_id uuid;
 begin
     for wait in select value from jsonb_array_elements(p_waits) order by value->>'task' loop
         if wait ? 'task' then
-            execute format('select task_id, awaited_by from absurd.%I where task_id = $1
-                for update', 't_' || (wait->>'queue')) into child
-                using (wait->>'task')::uuid;
-            if child.task_id is null or child.task_id = p_task_id then
-                raise exception 'task % can''t be waited for in queue "%"', wait->>'task',
-                    wait->>'queue' using errcode = 'AB005';
-            end if;
-            event := '$awaitTaskResult:' || child.task_id;
-            wait := wait || jsonb_build_object('event', event,
-                'end', absurd.task_end(wait->>'queue', child.task_id));
-            perform absurd.add_awaiter(wait->>'queue', child.task_id, child.awaited_by,
-                p_queue_name);
-            if jsonb_typeof(wait->'end') = 'null' then
-                -- See wait_for_task.
-                execute format('update absurd.%I set payload = null, emitted_at = ''epoch''
-                    where event_name = $1 and payload is not null', 'e_' || p_queue_name)
-                    using event;
-            end if;
+            child_id := wait->>'task';
+            wait := wait || jsonb_build_object('event', absurd.end_event(child_id),
+                'end', absurd.awaited_end(p_queue_name, p_task_id, wait->>'queue', child_id));
         end if;
         waits := waits || jsonb_build_array(wait);
     end loop;

@@ -47,7 +47,7 @@ use crate::{
     vault::Vault,
 };
 
-pub(crate) use self::options::spawn_setters;
+pub(crate) use self::options::{Prepared, spawn_setters};
 
 /// Sees and changes every spawn's options before they are sent.
 type BeforeSpawn = dyn Fn(&str, &mut SpawnOptions) + Send + Sync;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use crate::{
-    client::{SpawnOptions, Spawned, spawn_setters},
+    client::{Prepared, SpawnOptions, Spawned, spawn_setters},
     config,
     db::writes::{WaitOn, Write},
     error::{Failure, TaskError},
@@ -134,6 +134,19 @@ impl Context {
         }
     }
 
+    /// Resolves a spawn's options, with the client's defaults where there is one.
+    pub(super) fn prepare_spawn(
+        &self,
+        name: &str,
+        options: SpawnOptions,
+    ) -> Result<Prepared, TaskError> {
+        let prepared = match &self.client {
+            Some(client) => client.prepare_spawn(name, options),
+            None => options.resolve(name, &self.info.queue, config::MAX_ATTEMPTS_DEFAULT),
+        };
+        prepared.map_err(TaskError::terminal)
+    }
+
     async fn spawn_child(
         &mut self,
         name: &str,
@@ -148,11 +161,7 @@ impl Context {
                 .family
                 .insert("on_parent_end".into(), json!("cancel"));
         }
-        let prepared = match &self.client {
-            Some(client) => client.prepare_spawn(name, options),
-            None => options.resolve(name, &self.info.queue, config::MAX_ATTEMPTS_DEFAULT),
-        };
-        let prepared = prepared.map_err(TaskError::terminal)?;
+        let prepared = self.prepare_spawn(name, options)?;
         if let Some(client) = &self.client {
             let required = client.require(prepared.needs).await;
             required.map_err(TaskError::terminal)?;

@@ -68,22 +68,18 @@ impl Context {
     ) -> Result<(), TaskError> {
         let event = EventName::new(event).map_err(TaskError::terminal)?;
         let payload = encode(|| format!("the payload of event `{event}`"), payload)?;
-        let step = self.enter(&names::emit_event(event.as_str())).await?;
-        if self.checkpoints.get(&step).is_some() {
-            return Ok(());
-        }
-        let write = Write::Emit {
-            run: self.run_id(),
-            task: self.task_id(),
-            step: step.clone(),
-            place: self.place(),
-            queue: self.queue().to_string(),
+        let (task, queue) = (self.task_id(), self.queue().to_string());
+        let base = names::emit_event(event.as_str());
+        self.write_once(&base, json!(true), |run, step, place| Write::Emit {
+            run,
+            task,
+            step,
+            place,
+            queue,
             event: event.to_string(),
             payload,
-        };
-        self.write(write).await?;
-        self.checkpoints.insert(step, json!(true));
-        Ok(())
+        })
+        .await
     }
 
     /// Waits under a concrete name: remembered, delivered, timed out, or parked.

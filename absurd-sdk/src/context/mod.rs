@@ -336,6 +336,23 @@ impl Context {
         }
     }
 
+    /// Sends a write that keeps `state` as its own checkpoint, unless that is there already.
+    async fn write_once(
+        &mut self,
+        base: &str,
+        state: Value,
+        write: impl FnOnce(RunId, String, Option<i32>) -> Write,
+    ) -> Result<(), TaskError> {
+        let step = self.enter(base).await?;
+        if self.checkpoints.get(&step).is_some() {
+            return Ok(());
+        }
+        let write = write(self.run_id(), step.clone(), self.place());
+        self.write(write).await?;
+        self.checkpoints.insert(step, state);
+        Ok(())
+    }
+
     /// Keeps a value under a concrete name; it is remembered for the rest of this execution.
     async fn keep(&mut self, name: String, state: Value) -> Result<(), TaskError> {
         let write = Write::Checkpoint {

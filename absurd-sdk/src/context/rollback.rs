@@ -5,7 +5,6 @@ use serde_json::json;
 use super::Context;
 use crate::{
     client::SpawnOptions,
-    config,
     db::writes::Write,
     error::TaskError,
     names,
@@ -30,27 +29,20 @@ impl Context {
         let name = F::Task::NAME;
         let params = encode(|| format!("the params of task `{name}`"), &params)?;
         let options = SpawnOptions::with_defaults(F::Task::defaults());
-        let prepared = match &self.client {
-            Some(client) => client.prepare_spawn(name, options),
-            None => options.resolve(name, &self.info.queue, config::MAX_ATTEMPTS_DEFAULT),
-        };
-        let prepared = prepared.map_err(TaskError::terminal)?;
-        let step = self.enter(&names::rollback(name)).await?;
-        if self.checkpoints.get(&step).is_some() {
-            return Ok(());
-        }
+        let prepared = self.prepare_spawn(name, options)?;
         let state = json!({
             "queue": prepared.queue.as_str(), "name": name, "params": params,
             "options": prepared.options,
         });
-        self.write(Write::Compensate {
-            run: self.run_id(),
-            step: step.clone(),
-            place: self.place(),
-            state: state.clone(),
+        let kept = state.clone();
+        self.write_once(&names::rollback(name), kept, |run, step, place| {
+            Write::Compensate {
+                run,
+                step,
+                place,
+                state,
+            }
         })
-        .await?;
-        self.checkpoints.insert(step, state);
-        Ok(())
+        .await
     }
 }

@@ -56,20 +56,16 @@ impl Context {
         name: impl Into<String>,
         value: impl Into<Value>,
     ) -> Result<(), TaskError> {
-        let step = self.enter(names::ATTRIBUTES).await?;
-        if self.checkpoints.get(&step).is_some() {
-            return Ok(());
-        }
-        let attributes = Map::from_iter([(name.into(), value.into())]);
-        self.write(Write::Attributes {
-            run: self.run_id(),
-            step: step.clone(),
-            place: self.place(),
-            attributes: Value::Object(attributes),
+        let attributes = Value::Object(Map::from_iter([(name.into(), value.into())]));
+        self.write_once(names::ATTRIBUTES, json!(true), |run, step, place| {
+            Write::Attributes {
+                run,
+                step,
+                place,
+                attributes,
+            }
         })
-        .await?;
-        self.checkpoints.insert(step, json!(true));
-        Ok(())
+        .await
     }
 
     /// Random numbers that follow from the task's id: the same on every replay, without
