@@ -146,6 +146,9 @@ create table if not exists absurd.log_lines (
 -- Functions whose arguments or columns have changed.
 drop function if exists absurd.keep_checkpoint(text, uuid, text, jsonb, uuid);
 drop function if exists absurd.claim_runs(text, text, integer, integer, integer, integer);
+drop function if exists
+    absurd.claim_runs(text, text, integer, integer, integer, integer, boolean);
+drop function if exists absurd.spawn_tasks(text, jsonb);
 drop function if exists absurd.list_tasks(text, jsonb, uuid, integer);
 drop function if exists absurd.get_task(text, uuid);
 drop function if exists absurd.list_checkpoints(text, uuid, text, integer);

@@ -26,16 +26,6 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
-    pub(crate) fn new(stored: HashMap<String, Value>, places: HashMap<String, i32>) -> Self {
-        let mut checkpoints = Self::default();
-        let stored = stored.into_iter().map(|(name, state)| {
-            let place = places.get(&name).copied();
-            (name, state, place)
-        });
-        checkpoints.extend(stored);
-        checkpoints
-    }
-
     /// Adds what was stored, before the first operation.
     pub(crate) fn extend(&mut self, more: impl IntoIterator<Item = (String, Value, Option<i32>)>) {
         for (name, state, place) in more {

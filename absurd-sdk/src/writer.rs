@@ -2,6 +2,8 @@
 //! a task alone pays one trip a step, a thousand tasks share commits, and nobody waits
 //! for a timer.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -9,8 +11,11 @@ use tokio::{
 };
 
 use crate::{
-    db::{Db, DbError, SqlState, WriteRow, writes::Write},
-    ids::QueueName,
+    db::{
+        Db, DbError, SqlState, WriteRow,
+        writes::{PlainWrites, Write},
+    },
+    ids::{QueueName, RunId},
     lease::Lease,
     store::Refusal,
 };
@@ -129,6 +134,50 @@ impl Writer {
         if !batched {
             return self.flush_one_by_one(batch).await;
         }
+        // A run's writes keep their order: all of them go the one way or the other.
+        let others: HashSet<RunId> = batch
+            .iter()
+            .filter(|order| !order.write.is_plain())
+            .map(|order| order.write.run())
+            .collect();
+        if others.is_empty() {
+            return self.flush_plain(batch).await;
+        }
+        let (others, plain): (Vec<_>, Vec<_>) = batch
+            .into_iter()
+            .partition(|order| others.contains(&order.write.run()));
+        let (mut again, of_plain) = tokio::join!(self.flush_mixed(others), self.flush_plain(plain));
+        again.extend(of_plain);
+        again
+    }
+
+    /// Checkpoints, ends and renewals, which nearly all writes are. Where one of them is refused,
+    /// they go the way on which each gets its own answer.
+    async fn flush_plain(&self, batch: Vec<Order>) -> Vec<Order> {
+        if batch.is_empty() {
+            return batch;
+        }
+        let mut writes = PlainWrites::default();
+        for order in &batch {
+            writes.add(&order.write);
+        }
+        match self
+            .db
+            .write_plain(&self.queue, &self.worker, &writes)
+            .await
+        {
+            Ok(()) => {
+                for order in batch {
+                    let _ = order.reply.send(Ok(Value::Null));
+                }
+                Vec::new()
+            }
+            Err(error) if is_worth_another_try(&error) => settle_all(batch, error),
+            Err(_) => self.flush_mixed(batch).await,
+        }
+    }
+
+    async fn flush_mixed(&self, batch: Vec<Order>) -> Vec<Order> {
         let writes: Vec<&Write> = batch.iter().map(|order| &order.write).collect();
         match self
             .db
@@ -147,8 +196,8 @@ impl Writer {
 
     async fn flush_halves(&self, mut batch: Vec<Order>) -> Vec<Order> {
         let second = batch.split_off(batch.len() / 2);
-        let mut again = Box::pin(self.flush(batch)).await;
-        again.extend(Box::pin(self.flush(second)).await);
+        let mut again = Box::pin(self.flush_mixed(batch)).await;
+        again.extend(Box::pin(self.flush_mixed(second)).await);
         again
     }
 

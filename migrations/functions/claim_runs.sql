@@ -1,37 +1,26 @@
 -- A claim that brings what an execution needs: one trip instead of one more for each run.
 
--- As claim_task, with the checkpoints that each run may see, as one object. Where they are more
--- than `p_checkpoint_rows` or longer than `p_checkpoint_bytes` they stay behind, and
--- `more_checkpoints` says so. `places` are those of the checkpoints that have one. A worker that
--- `p_listens` and gets fewer runs than it asks for is to be notified of the next.
+-- As claim_task, with the checkpoints that each run may see: their names, states and places, in
+-- this order. Where they are more than `p_checkpoint_rows` or longer than `p_checkpoint_bytes`
+-- they stay behind, and `more_checkpoints` says so. A worker that `p_listens` and gets fewer runs
+-- than it asks for is to be notified of the next.
 create or replace function absurd.claim_runs(
     p_queue_name text, p_worker_id text, p_claim_timeout integer, p_qty integer,
-    p_checkpoint_rows integer default 256, p_checkpoint_bytes integer default 1048576,
+    p_checkpoint_rows integer default 2000, p_checkpoint_bytes integer default 1048576,
     p_listens boolean default false
 ) returns table (
     run_id uuid, task_id uuid, attempt integer, task_name text, params jsonb,
     retry_strategy jsonb, max_attempts integer, headers jsonb, wake_event text,
-    event_payload jsonb, claimed_at timestamptz, checkpoints jsonb, more_checkpoints boolean,
-    places jsonb, policy jsonb
+    event_payload jsonb, claimed_at timestamptz, checkpoint_names text[],
+    checkpoint_states jsonb[], checkpoint_places integer[], more_checkpoints boolean,
+    policy jsonb
 )
 language plpgsql as $$
-declare
-    claimed uuid[];
 begin
-    execute format('select absurd.%I($1, $2, $3)', absurd.queue_function('fc', p_queue_name))
-        into claimed using p_worker_id, p_claim_timeout, p_qty;
-    if p_listens then
-        perform absurd.note_idle_worker(p_queue_name, p_worker_id,
-            coalesce(cardinality(claimed), 0) < p_qty);
-    end if;
-    if claimed is not null then
-        -- Two statements: what the previous holder wrote just before this claim is only visible
-        -- to a snapshot that is taken after it.
-        return query execute format('select * from absurd.%I($1, $2, $3)',
-            absurd.queue_function('fr', p_queue_name))
-            using claimed, coalesce(p_checkpoint_rows, 256)::bigint,
-                coalesce(p_checkpoint_bytes, 1048576)::bigint;
-    end if;
+    return query execute format('select * from absurd.%I($1, $2, $3, $4, $5, $6)',
+        absurd.queue_function('fr', p_queue_name))
+        using p_worker_id, p_claim_timeout, p_qty, p_checkpoint_rows, p_checkpoint_bytes,
+            p_listens;
 end;
 $$;
 

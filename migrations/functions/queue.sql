@@ -76,8 +76,10 @@ language sql stable as $$
             case when p_partitioned then ' partition by range (run_id)'
                 else ' with (fillfactor = 70)' end as by_run,
             case when p_partitioned then ' partition by range (run_id)' else '' end as waits,
-            'check (state in (''pending'', ''running'', ''sleeping'', ''completed'', '
-                '''failed'', ''cancelled''))' as is_state
+            -- As one constant: PostgreSQL reads a constraint anew for every statement, and an
+            -- array of six constants it has to put together each time.
+            'check (state = any (''{pending,running,sleeping,completed,failed,cancelled}'''
+                '::text[]))' as is_state
     )
     select 't_' || p_queue_name, '(
         task_id uuid primary key,
@@ -231,26 +233,34 @@ $$;
 create or replace function absurd.make_queue_functions(p_queue_name text) returns void
 language plpgsql as $$
 declare
-    template text;
+    own record;
+    definition text;
 begin
-    for template in select f.template from absurd.queue_functions f order by f.prefix loop
-        execute replace(replace(template, '{queue}', replace(p_queue_name, '"', '""')),
+    for own in select f.prefix, f.template from absurd.queue_functions f order by f.prefix loop
+        definition := replace(replace(own.template, '{queue}', replace(p_queue_name, '"', '""')),
             '{literal}', quote_literal(p_queue_name));
+        begin
+            execute definition;
+        exception when invalid_function_definition then
+            -- An earlier release's returned something else.
+            perform absurd.drop_queue_function(own.prefix, p_queue_name);
+            execute definition;
+        end;
     end loop;
 end;
 $$;
 
--- Drops them.
-create or replace function absurd.drop_queue_functions(p_queue_name text) returns void
+-- Drops one of them, in all its forms.
+create or replace function absurd.drop_queue_function(p_prefix text, p_queue_name text)
+returns void
 language plpgsql as $$
 declare
     dropped text;
 begin
     for dropped in
-        select p.oid::regprocedure::text
-        from absurd.queue_functions f join pg_catalog.pg_proc p
-            on p.proname = f.prefix || '_' || p_queue_name
-        where p.pronamespace = 'absurd'::regnamespace
+        select p.oid::regprocedure::text from pg_catalog.pg_proc p
+        where p.proname = p_prefix || '_' || p_queue_name
+            and p.pronamespace = 'absurd'::regnamespace
     loop
         execute 'drop function ' || dropped;
     end loop;
@@ -345,7 +355,8 @@ begin
     end if;
     perform from absurd.queues where queue_name = p_queue_name for update;
     perform absurd.lock_queue_tables(p_queue_name);
-    perform absurd.drop_queue_functions(p_queue_name);
+    perform absurd.drop_queue_function(own.prefix, p_queue_name)
+    from absurd.queue_functions own;
     foreach prefix in array array['i_', 'w_', 'e_', 'c_', 'r_', 't_'] loop
         if to_regclass(format('absurd.%I', prefix || p_queue_name)) is not null then
             execute format('drop table absurd.%I cascade', prefix || p_queue_name);

@@ -5,45 +5,61 @@
 -- such a run wakes without an event of its own.
 --
 -- Levels of priority are found one by one, so that sleeping runs of a higher one are not walked
--- through; of the lane in `order by` see due_without_lane.
+-- through; of the lane in `order by` see due_without_lane. Many small statements, for what a claim
+-- of one run costs is to set up its statements; the rare ones are looked for first.
 select absurd.define_queue_function('fc', $template$
 create or replace function absurd."fc_{queue}"(
     p_worker_id text, p_claim_timeout integer, p_qty integer
 ) returns uuid[]
-language plpgsql set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+language plpgsql set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $body$
 declare
     now timestamptz := absurd.current_time();
-    lease integer := greatest(coalesce(p_claim_timeout, 30), 0);
     qty integer := greatest(coalesce(p_qty, 1), 1);
     worker text := coalesce(nullif(p_worker_id, ''), 'worker');
-    queue record;
+    lease timestamptz;
+    is_paused boolean;
+    has_lanes boolean;
+    level integer;
     violated uuid;
     expired record;
-    picked uuid[];
+    picked uuid[] := '{}';
 begin
-    for violated in
-        select distinct r.task_id from absurd."r_{queue}" r
+    if coalesce(p_claim_timeout, 30) > 0 then
+        lease := now + make_interval(secs => coalesce(p_claim_timeout, 30));
+    end if;
+    if exists (select from absurd."r_{queue}" r
         where r.cancel_at is not null and r.state in ('pending', 'running', 'sleeping')
-            and r.cancel_at <= now
-        order by r.task_id
-    loop
-        perform absurd.cancel_task({literal}, violated);
-    end loop;
-    for expired in
-        select r.run_id, r.claimed_by, r.claim_expires_at, r.attempt
-        from absurd."r_{queue}" r
-        where r.state = 'running' and r.claim_expires_at <= now
-        order by r.claim_expires_at, r.run_id limit qty for update skip locked
-    loop
-        perform absurd.end_lease({literal}, expired.run_id, expired.claimed_by,
-            expired.claim_expires_at, expired.attempt);
-    end loop;
-    select q.paused_at is not null as is_paused, q.lanes into queue
+            and r.cancel_at <= now)
+    then
+        for violated in
+            select distinct r.task_id from absurd."r_{queue}" r
+            where r.cancel_at is not null and r.state in ('pending', 'running', 'sleeping')
+                and r.cancel_at <= now
+            order by r.task_id
+        loop
+            perform absurd.cancel_task({literal}, violated);
+        end loop;
+    end if;
+    if exists (select from absurd."r_{queue}" r
+        where r.state = 'running' and r.claim_expires_at <= now)
+    then
+        for expired in
+            select r.run_id, r.claimed_by, r.claim_expires_at, r.attempt
+            from absurd."r_{queue}" r
+            where r.state = 'running' and r.claim_expires_at <= now
+            order by r.claim_expires_at, r.run_id limit qty for update skip locked
+        loop
+            perform absurd.end_lease({literal}, expired.run_id, expired.claimed_by,
+                expired.claim_expires_at, expired.attempt);
+        end loop;
+    end if;
+    select q.paused_at is not null, q.lanes into is_paused, has_lanes
     from absurd.queues q where q.queue_name = {literal};
-    if queue.is_paused then
+    if is_paused then
         return null;
-    elsif queue.lanes then
+    elsif has_lanes then
         picked := absurd.pick_runs({literal}, now, qty);
         picked := array(
             select r.run_id
@@ -55,107 +71,119 @@ begin
                 for update of r, t skip locked) r
             order by wanted.place);
     else
-        picked := array(
-            with recursive levels as (
-                (select r.priority from absurd."r_{queue}" r
-                    where r.lane is null and r.state in ('pending', 'sleeping')
-                    order by r.lane, r.priority desc limit 1)
-                union all
-                select (select r.priority from absurd."r_{queue}" r
-                    where r.lane is null and r.state in ('pending', 'sleeping')
-                        and r.priority < levels.priority
-                    order by r.lane, r.priority desc limit 1)
-                from levels where levels.priority is not null
-            )
-            select r.run_id from levels cross join lateral (
+        level := (select r.priority from absurd."r_{queue}" r
+            where r.lane is null and r.state in ('pending', 'sleeping')
+            order by r.lane, r.priority desc limit 1);
+        while level is not null loop
+            picked := picked || array(
                 select r.run_id
                 from absurd."r_{queue}" r join absurd."t_{queue}" t on t.task_id = r.task_id
                 where r.lane is null and r.state in ('pending', 'sleeping')
-                    and r.priority = levels.priority and r.available_at <= now
+                    and r.priority = level and r.available_at <= now
                     and t.state in ('pending', 'running', 'sleeping')
                 order by r.lane, r.priority desc, r.available_at, r.run_id
-                limit qty for update of r, t skip locked) r
-            limit qty);
+                limit qty - cardinality(picked) for update of r, t skip locked);
+            exit when cardinality(picked) = qty;
+            level := (select r.priority from absurd."r_{queue}" r
+                where r.lane is null and r.state in ('pending', 'sleeping') and r.priority < level
+                order by r.lane, r.priority desc limit 1);
+        end loop;
     end if;
     if picked = '{}' then
         return null;
     end if;
-    with run as (
-        update absurd."r_{queue}" r set state = 'running', claimed_by = worker,
-            claim_expires_at = case when lease > 0 then now + make_interval(secs => lease) end,
-            started_at = now, available_at = now,
-            -- From now on it is the time since the first start that counts.
-            cancel_at = case when r.cancel_at is not null then (
-                select absurd.cancel_time(
-                    t.cancellation, t.enqueue_at, coalesce(t.first_started_at, now))
-                from absurd."t_{queue}" t where t.task_id = r.task_id) end
-        where r.run_id = any (picked)
-        returning r.run_id, r.task_id, r.attempt, r.wake_event
-    ), task as (
-        update absurd."t_{queue}" t set state = 'running',
-            attempts = greatest(t.attempts, run.attempt),
-            first_started_at = coalesce(t.first_started_at, now), last_attempt_run = run.run_id
-        from run where t.task_id = run.task_id
-    ), over as (
-        delete from absurd."w_{queue}" w using run
-        where w.run_id = run.run_id and w.timeout_at <= now
-        returning w.task_id, w.run_id, w.step_name, run.wake_event
-    )
-    insert into absurd."c_{queue}"
-        (task_id, checkpoint_name, state, status, owner_run_id, updated_at)
-    select over.task_id, '$timeout:' || over.step_name, 'true', 'committed', over.run_id, now
-    from over where over.wake_event is null
-    on conflict do nothing;
+    update absurd."t_{queue}" t set state = 'running', attempts = greatest(t.attempts, r.attempt),
+        first_started_at = coalesce(t.first_started_at, now), last_attempt_run = r.run_id
+    from absurd."r_{queue}" r
+    where r.run_id = any (picked) and t.task_id = r.task_id;
+    update absurd."r_{queue}" r set state = 'running', claimed_by = worker,
+        claim_expires_at = lease, started_at = now, available_at = now,
+        -- From now on it is the time since the first start that counts.
+        cancel_at = case when r.cancel_at is not null then (
+            select absurd.cancel_time(t.cancellation, t.enqueue_at, t.first_started_at)
+            from absurd."t_{queue}" t where t.task_id = r.task_id) end
+    where r.run_id = any (picked);
+    if exists (select from absurd."w_{queue}" w
+        where w.run_id = any (picked) and w.timeout_at <= now)
+    then
+        with over as (
+            delete from absurd."w_{queue}" w using absurd."r_{queue}" r
+            where w.run_id = any (picked) and w.timeout_at <= now and r.run_id = w.run_id
+            returning w.task_id, w.run_id, w.step_name, r.wake_event
+        )
+        insert into absurd."c_{queue}"
+            (task_id, checkpoint_name, state, status, owner_run_id, updated_at)
+        select over.task_id, '$timeout:' || over.step_name, 'true', 'committed', over.run_id, now
+        from over where over.wake_event is null
+        on conflict do nothing;
+    end if;
     return picked;
 end;
 $body$
 $template$);
 
--- What an execution of claimed runs needs: see claim_runs.
+-- Claims, and reads what the executions need: see claim_runs.
 select absurd.define_queue_function('fr', $template$
 create or replace function absurd."fr_{queue}"(
-    p_claimed uuid[], p_checkpoint_rows bigint, p_checkpoint_bytes bigint
+    p_worker_id text, p_claim_timeout integer, p_qty integer, p_checkpoint_rows integer,
+    p_checkpoint_bytes integer, p_listens boolean
 ) returns table (
     run_id uuid, task_id uuid, attempt integer, task_name text, params jsonb,
     retry_strategy jsonb, max_attempts integer, headers jsonb, wake_event text,
-    event_payload jsonb, claimed_at timestamptz, checkpoints jsonb, more_checkpoints boolean,
-    places jsonb, policy jsonb
+    event_payload jsonb, claimed_at timestamptz, checkpoint_names text[],
+    checkpoint_states jsonb[], checkpoint_places integer[], more_checkpoints boolean,
+    policy jsonb
 )
-language plpgsql stable
+language plpgsql set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $body$
+declare
+    claimed uuid[] := absurd."fc_{queue}"(p_worker_id, p_claim_timeout, p_qty);
 begin
-    -- They are measured twice. As they are stored, so that no more than the limit is ever read
-    -- and put together; then as they are sent, for compressed ones can grow a lot.
+    if p_listens then
+        perform absurd.note_idle_worker({literal}, p_worker_id,
+            coalesce(cardinality(claimed), 0) < p_qty);
+    end if;
+    if claimed is null then
+        return;
+    end if;
+    -- Two statements: what the previous holder wrote just before this claim is only visible
+    -- to a snapshot that is taken after it.
+    --
+    -- Checkpoints are measured twice. As they are stored, so that no more than the limit is ever
+    -- read and put together; then as they are sent, for compressed ones can grow a lot.
     return query
         select r.run_id, r.task_id, r.attempt, t.task_name, t.params, t.retry_strategy,
             t.max_attempts, t.headers, r.wake_event, r.event_payload, r.started_at,
-            case when kept.fit then kept.states else '{}' end, not kept.fit,
-            case when kept.fit then kept.places end, t.policy
-        from unnest(p_claimed) with ordinality as claimed (run_id, place)
+            case when sent.fit then sent.names end, case when sent.fit then sent.states end,
+            case when sent.fit then sent.places end, stored.rows > 0 and sent.fit is not true,
+            t.policy
+        from unnest(claimed) with ordinality as claimed (run_id, place)
             join absurd."r_{queue}" r on r.run_id = claimed.run_id
             join absurd."t_{queue}" t on t.task_id = r.task_id
             cross join lateral (
-                select count(*) <= p_checkpoint_rows
-                    and coalesce(sum(pg_column_size(c.state)), 0) <= p_checkpoint_bytes as fit
+                select count(*) as rows, coalesce(sum(pg_column_size(c.state)), 0) as bytes
                 from (
                     select c.state from absurd."c_{queue}" c
                     where c.task_id = r.task_id and c.status = 'committed'
                     limit p_checkpoint_rows + 1) c
             ) stored
             cross join lateral (
-                select built.*,
-                    stored.fit and pg_column_size(built.states) <= p_checkpoint_bytes as fit
+                select kept.*, pg_column_size(kept.states) <= p_checkpoint_bytes as fit
                 from (
-                    select coalesce(jsonb_object_agg(c.checkpoint_name, c.state), '{}') as states,
-                        jsonb_object_agg(c.checkpoint_name, c.place)
-                            filter (where c.place is not null) as places
+                    select array_agg(c.checkpoint_name) as names, array_agg(c.state) as states,
+                        array_agg(c.place) as places
                     from absurd."c_{queue}" c
-                        left join absurd."r_{queue}" owner on owner.run_id = c.owner_run_id
-                    where stored.fit and c.task_id = r.task_id and c.status = 'committed'
-                        and (owner.attempt is null or owner.attempt <= r.attempt)
-                    offset 0) built
-            ) kept
+                    where stored.rows between 1 and p_checkpoint_rows
+                        and stored.bytes <= p_checkpoint_bytes
+                        and c.task_id = r.task_id and c.status = 'committed'
+                        -- Not those of a later attempt, should this one be stale.
+                        and (c.owner_run_id = any (array(
+                            select later.run_id from absurd."r_{queue}" later
+                            where later.task_id = r.task_id and later.attempt > r.attempt))
+                        ) is not true
+                    offset 0) kept
+            ) sent
         order by claimed.place;
 end;
 $body$

@@ -10,8 +10,8 @@ declare
     key text := options->>'idempotency_key';
     partitioned boolean := key is not null and absurd.is_partitioned({literal});
     now timestamptz := absurd.current_time();
-    new_task uuid := absurd.portable_uuidv7();
-    new_run uuid := absurd.portable_uuidv7();
+    new_task uuid := absurd.uuidv7_at(absurd.uuidv7_ticks(now));
+    new_run uuid := absurd.first_run_id(new_task);
     start_at timestamptz := now;
     standing uuid;
 begin
@@ -40,70 +40,72 @@ begin
             return;
         end if;
     end if;
-    if key is not null and not partitioned then
-        insert into absurd."t_{queue}" (task_id, task_name, params, headers, retry_strategy,
-            max_attempts, cancellation, enqueue_at, state, attempts, last_attempt_run,
-            idempotency_key, policy, attributes)
-        values (new_task, p_task_name, coalesce(p_params, 'null'), options->'headers',
-            options->'retry_strategy', attempts_max, options->'cancellation', now, 'pending', 1,
-            new_run, key, options->'policy', options->'attributes')
-        on conflict (idempotency_key) do nothing;
-        if not found then
-            return query select * from absurd.spawned_before({literal}, key, false);
-            return;
-        end if;
-    else
-        insert into absurd."t_{queue}" (task_id, task_name, params, headers, retry_strategy,
-            max_attempts, cancellation, enqueue_at, state, attempts, last_attempt_run,
-            idempotency_key, policy, attributes)
-        values (new_task, p_task_name, coalesce(p_params, 'null'), options->'headers',
-            options->'retry_strategy', attempts_max, options->'cancellation', now, 'pending', 1,
-            new_run, key, options->'policy', options->'attributes');
+    insert into absurd."t_{queue}" (task_id, task_name, params, headers, retry_strategy,
+        max_attempts, cancellation, enqueue_at, state, attempts, last_attempt_run,
+        idempotency_key, policy, attributes)
+    values (new_task, p_task_name, coalesce(p_params, 'null'), options->'headers',
+        options->'retry_strategy', attempts_max, options->'cancellation', now, 'pending', 1,
+        new_run, key, options->'policy', options->'attributes')
+    on conflict do nothing;
+    if key is not null and not found then
+        return query select * from absurd.spawned_before({literal}, key, false);
+        return;
     end if;
     insert into absurd."r_{queue}" (run_id, task_id, attempt, state, available_at, created_at,
         priority, lane, cancel_at)
     values (new_run, new_task, 1, 'pending', start_at, now,
         coalesce((options->>'priority')::integer, 0),
-        absurd.lane_of({literal}, p_task_name, options->>'key'),
+        case when options ? 'key' or exists (select from absurd.limits l
+                where l.queue_name = {literal} and l.scope = 'task' and l.subject = p_task_name)
+            then absurd.lane_of({literal}, p_task_name, options->>'key') end,
         absurd.cancel_time(options->'cancellation', now, null));
     if start_at <= now then
         perform absurd.wake_workers({literal});
     end if;
-    return query select new_task, new_run, 1, true;
+    task_id := new_task;
+    run_id := new_run;
+    attempt := 1;
+    created := true;
+    return next;
 end;
 $body$
 $template$);
 
--- See spawn_tasks; those without a key, none of which can have been spawned before.
+-- See spawn_tasks; tasks that can't have been spawned before, for they have neither a key nor a
+-- window.
 select absurd.define_queue_function('fm', $template$
-create or replace function absurd."fm_{queue}"(p_tasks jsonb)
-returns table (item integer, task_id uuid, run_id uuid, attempt integer, created boolean)
+create or replace function absurd."fm_{queue}"(
+    p_names text[], p_params jsonb[], p_options jsonb[]
+) returns table (task_id uuid, run_id uuid)
 language plpgsql as $body$
 declare
     now timestamptz := absurd.current_time();
+    ticks bigint := absurd.uuidv7_ticks(now);
     limited text[] := array(select l.subject from absurd.limits l
         where l.queue_name = {literal} and l.scope = 'task');
 begin
+    perform absurd.check_spawn(kind.name, kind.options)
+    from (select distinct spawned.name, spawned.options
+        from unnest(p_names, p_options) as spawned (name, options)) kind;
     return query
         with task as materialized (
-            select (place - 1)::integer as item, value->>'name' as name,
-                coalesce(value->'params', 'null') as params, value->'options' as options,
-                absurd.portable_uuidv7() as task_id, absurd.portable_uuidv7() as run_id
-            from jsonb_array_elements(p_tasks) with ordinality as tasks (value, place)
-            where not coalesce(value->'options' ?| array['idempotency_key', 'unique'], false)
+            select spawned.name, coalesce(spawned.params, 'null') as params, spawned.options,
+                absurd.uuidv7_at(ticks + spawned.place) as task_id
+            from unnest(p_names, p_params, p_options) with ordinality
+                as spawned (name, params, options, place)
         ), tasks as (
             insert into absurd."t_{queue}" (task_id, task_name, params, headers, retry_strategy,
                 max_attempts, cancellation, enqueue_at, state, attempts, last_attempt_run,
                 policy, attributes)
             select t.task_id, t.name, t.params, t.options->'headers',
                 t.options->'retry_strategy', (t.options->>'max_attempts')::integer,
-                t.options->'cancellation', now, 'pending', 1, t.run_id, t.options->'policy',
-                t.options->'attributes'
+                t.options->'cancellation', now, 'pending', 1, absurd.first_run_id(t.task_id),
+                t.options->'policy', t.options->'attributes'
             from task t
         ), runs as (
             insert into absurd."r_{queue}" (run_id, task_id, attempt, state, available_at,
                 created_at, priority, lane, cancel_at)
-            select t.run_id, t.task_id, 1, 'pending',
+            select absurd.first_run_id(t.task_id), t.task_id, 1, 'pending',
                 case when t.options ?| array['start_at', 'delay_seconds']
                     then absurd.start_time(t.options, now) else now end,
                 now, coalesce((t.options->>'priority')::integer, 0),
@@ -112,7 +114,8 @@ begin
                 absurd.cancel_time(t.options->'cancellation', now, null)
             from task t
         )
-        select t.item, t.task_id, t.run_id, 1, true from task t;
+        select t.task_id, absurd.first_run_id(t.task_id) from task t;
+    perform absurd.wake_workers({literal});
 end;
 $body$
 $template$);

@@ -10,16 +10,16 @@ begin
     if p_task_name is null or trim(p_task_name) = '' then
         raise exception 'task_name must be given';
     end if;
-    if p_options->'retry_strategy' is not null then
+    if p_options ? 'retry_strategy' then
         perform absurd.retry_delay_seconds(p_options->'retry_strategy', 1);
     end if;
     attempts := (p_options->>'max_attempts')::integer;
     if attempts < 1 then
         raise exception 'max_attempts must be at least 1, not %', attempts;
     end if;
-    if trim(p_options->>'key') = '' then
+    if p_options ? 'key' and trim(p_options->>'key') = '' then
         raise exception 'key must not be blank' using errcode = 'AB005';
-    elsif jsonb_typeof(p_options->'attributes') <> 'object' then
+    elsif p_options ? 'attributes' and jsonb_typeof(p_options->'attributes') <> 'object' then
         raise exception 'attributes must be a JSON object' using errcode = 'AB005';
     end if;
     return attempts;

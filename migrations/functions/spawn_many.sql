@@ -1,23 +1,25 @@
 -- Spawning thousands of tasks in one trip.
 
--- Spawns each {name, params, options} of an array; rows say which item became which task. Tasks
+-- Spawns the i-th task by the i-th name, params and options, and answers in this order. Those
 -- without an idempotency key go in by two inserts for all of them.
-create or replace function absurd.spawn_tasks(p_queue_name text, p_tasks jsonb)
-returns table (item integer, task_id uuid, run_id uuid, attempt integer, created boolean)
+create or replace function absurd.spawn_tasks(
+    p_queue_name text, p_names text[], p_params jsonb[], p_options jsonb[]
+) returns table (task_id uuid, run_id uuid, attempt integer, created boolean)
 language plpgsql as $$
 begin
-    perform absurd.check_spawn(kind.name, kind.options)
-    from (
-        select distinct value->>'name' as name, value->'options' as options
-        from jsonb_array_elements(p_tasks) as tasks (value)) kind;
-    return query
-        select (place - 1)::integer, spawned.*
-        from jsonb_array_elements(p_tasks) with ordinality as tasks (value, place)
-            cross join lateral absurd.spawn_task(
-                p_queue_name, value->>'name', value->'params', value->'options') spawned
-        where value->'options' ?| array['idempotency_key', 'unique'];
-    return query execute format('select * from absurd.%I($1)',
-        absurd.queue_function('fm', p_queue_name)) using p_tasks;
-    perform absurd.wake_workers(p_queue_name);
+    if exists (select from unnest(p_options) as task (options)
+        where task.options ?| array['idempotency_key', 'unique'])
+    then
+        return query
+            select spawned.*
+            from unnest(p_names, p_params, p_options) with ordinality
+                    as task (name, params, options, place)
+                cross join lateral absurd.spawn_task(
+                    p_queue_name, task.name, task.params, task.options) spawned
+            order by task.place;
+        return;
+    end if;
+    return query execute format('select task_id, run_id, 1, true from absurd.%I($1, $2, $3)',
+        absurd.queue_function('fm', p_queue_name)) using p_names, p_params, p_options;
 end;
 $$;

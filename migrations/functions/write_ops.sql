@@ -1,20 +1,15 @@
 -- The fence, and the writes of a batch that go one by one.
 
--- What the fence looks at: that the task was cancelled goes before all that its run is.
-create or replace function absurd.fenced_state(p_run_state text, p_task_state text) returns text
-language sql immutable as $$
-    select case when p_task_state = 'cancelled' then p_task_state else p_run_state end
-$$;
-
--- Why a write is refused; null where the worker holds the run, or has completed it itself with
--- a batch whose answer was lost.
-create or replace function absurd.fence(p_state text, p_claimed_by text, p_worker_id text)
-returns text
+-- Why a write is refused; null where the worker holds the run. That the task was cancelled goes
+-- before all that its run is.
+create or replace function absurd.fence(
+    p_run_state text, p_task_state text, p_claimed_by text, p_worker_id text
+) returns text
 language sql immutable as $$
     select case
-        when p_state in ('running', 'completed') and p_claimed_by = p_worker_id then null
-        when p_state = 'cancelled' then 'AB001'
-        when p_state = 'failed' then 'AB002'
+        when p_task_state = 'cancelled' or p_run_state = 'cancelled' then 'AB001'
+        when p_run_state = 'failed' then 'AB002'
+        when p_run_state = 'running' and p_claimed_by = p_worker_id then null
         else 'AB004'
     end
 $$;
@@ -29,8 +24,7 @@ language sql immutable as $$
     end
 $$;
 
--- Why a run is not held, by a plain look at it; null where it is. Unlike for the fence, a run
--- that has completed is held no more.
+-- Why a run is not held, by a plain look at it; null where it is.
 create or replace function absurd.run_refusal(
     p_queue_name text, p_worker_id text, p_run_id uuid
 ) returns text
@@ -39,9 +33,7 @@ declare
     refusal text;
 begin
     execute format('
-        select coalesce(
-            absurd.fence(absurd.fenced_state(r.state, t.state), r.claimed_by, $2),
-            case when r.state <> ''running'' then ''AB004'' end)
+        select absurd.fence(r.state, t.state, r.claimed_by, $2)
         from (select $1 as run_id) wanted
             left join absurd.%I r using (run_id) left join absurd.%I t using (task_id)',
         'r_' || p_queue_name, 't_' || p_queue_name) into refusal using p_run_id, p_worker_id;
@@ -89,6 +81,40 @@ create or replace function absurd.seconds_after(p_time timestamptz, p_seconds do
 returns timestamptz
 language sql immutable strict as $$
     select p_time + make_interval(secs => least(p_seconds, 3155760000))
+$$;
+
+-- A checkpoint, a run's good end or the renewal of a lease: what a queue's own function does with
+-- many at once. A run that this worker has completed was so by a batch whose answer was lost.
+create or replace function absurd.write_plain(
+    p_queue_name text, p_worker_id text, p_write jsonb
+) returns jsonb
+language plpgsql as $$
+declare
+    run_id uuid := p_write->>'run';
+    run record := absurd.lock_run(p_queue_name, run_id);
+    seconds integer := coalesce(p_write->>'extend', p_write->>'seconds')::integer;
+    is_step boolean := p_write->>'op' = 'checkpoint';
+    is_end boolean := p_write->>'op' = 'complete';
+    runs constant uuid[] := array[run_id];
+begin
+    if run.state = 'completed' and run.claimed_by = p_worker_id then
+        return null;
+    end if;
+    perform absurd.held_run(p_queue_name, p_worker_id, run_id);
+    execute format('select absurd.%I($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)',
+        absurd.queue_function('fw', p_queue_name))
+        using p_worker_id,
+            case when is_step then array[run.task_id] else '{}' end,
+            case when is_step then runs else '{}' end,
+            case when is_step then array[p_write->>'step'] else '{}' end,
+            case when is_step then array[p_write->'state'] else '{}' end,
+            case when is_step then array[(p_write->>'place')::integer] else '{}' end,
+            case when is_end then runs else '{}' end,
+            case when is_end then array[p_write->'result'] else '{}' end,
+            case when seconds > 0 then runs else '{}' end,
+            case when seconds > 0 then array[seconds] else '{}' end;
+    return null;
+end;
 $$;
 
 -- Emits an event unless the step says that it was emitted before, and answers for the item.

@@ -3,74 +3,44 @@
 
 -- Applies a batch and answers for each of its items: null, or a SQLSTATE and what happened. An
 -- item that is refused leaves the others alone. Locks: the events that it emits, by queue and
--- name; all runs of the batch, by id; then their tasks.
+-- name; all runs of the batch, by id; then their tasks. Batches that need none of that go by the
+-- queue's own function `fw`.
 create or replace function absurd.write_runs(
     p_queue_name text, p_worker_id text, p_writes jsonb
 ) returns table (item integer, code text, message text, detail jsonb)
 language plpgsql as $$
 declare
-    written text := absurd.queue_function('fw', p_queue_name);
     emits jsonb;
-    together jsonb;
-    alone jsonb;
+    others jsonb;
     write jsonb;
 begin
-    if jsonb_array_length(p_writes) = 1 and p_writes->0->>'op' in ('checkpoint', 'complete') then
-        -- What nearly every write is when a worker does one thing at a time.
-        return query execute format('select * from absurd.%I($1, $2)', written)
-            using p_worker_id, p_writes;
-        return;
-    end if;
-    select batch.emits, batch.together, batch.alone into emits, together, alone
-    from absurd.sort_writes(p_writes) batch;
+    select sorted.emits, sorted.others into emits, others from absurd.sort_writes(p_writes) sorted;
     if emits is not null then
         return query select * from absurd.write_emits(
             p_queue_name, p_worker_id, p_writes, emits);
-    elsif alone is not null then
+    else
         perform absurd.lock_runs(p_queue_name, p_writes);
     end if;
-    if together is not null then
-        begin
-            return query execute format('select * from absurd.%I($1, $2)', written)
-                using p_worker_id, together;
-        exception when others then
-            -- One of them can't be written. Which one, each by itself will show.
-            alone := coalesce(alone, '[]') || together;
-        end;
-    end if;
-    for write in select value from jsonb_array_elements(alone) loop
-        return query select * from absurd.write_alone(
-            p_queue_name, p_worker_id, (write->>'item')::integer, write);
+    for write in select value from jsonb_array_elements(others) loop
+        return query select * from absurd.write_alone(p_queue_name, p_worker_id, write);
     end loop;
 end;
 $$;
 
 -- Numbers the writes of a batch and sorts them by how they go: emits, which come before any run
--- is locked; then in one statement all runs that only go on and maybe complete at last; one by
--- one the rest, by run and in the given order.
-create or replace function absurd.sort_writes(
-    p_writes jsonb, out emits jsonb, out together jsonb, out alone jsonb
-)
+-- is locked; then the rest, by run and in the given order.
+create or replace function absurd.sort_writes(p_writes jsonb, out emits jsonb, out others jsonb)
 language sql immutable as $$
     with numbered as (
-        select value || jsonb_build_object('item', place - 1) as write, place,
-            value->>'op' as op, value->>'run' as run,
-            row_number() over (
-                partition by value->>'run', value->>'op' = 'emit' order by place desc
-            ) = 1 as is_last
+        select value || jsonb_build_object('item', place - 1) as write, place
         from jsonb_array_elements(p_writes) with ordinality as writes (value, place)
-    ), sorted as (
-        select *, case when op = 'emit' then 'emit' when bool_and(
-            coalesce(op in ('checkpoint', 'extend') or op = 'complete' and is_last, false)
-        ) over (partition by run, op = 'emit') then 'together' else 'alone' end as way
-        from numbered
     )
     select
         jsonb_agg(write order by write->>'queue', write->>'event', place)
-            filter (where way = 'emit'),
-        jsonb_agg(write order by run collate "C", place) filter (where way = 'together'),
-        jsonb_agg(write order by run collate "C", place) filter (where way = 'alone')
-    from sorted
+            filter (where write->>'op' = 'emit'),
+        jsonb_agg(write order by (write->>'run') collate "C", place)
+            filter (where write->>'op' is distinct from 'emit')
+    from numbered
 $$;
 
 -- Locks all runs of a batch.
@@ -125,32 +95,33 @@ $$;
 
 -- One numbered write by itself, in a subtransaction: what it raises is its answer.
 create or replace function absurd.write_alone(
-    p_queue_name text, p_worker_id text, p_item integer, p_write jsonb
+    p_queue_name text, p_worker_id text, p_write jsonb
 ) returns table (item integer, code text, message text, detail jsonb)
 language plpgsql as $$
-declare
-    op text := p_write->>'op';
 begin
-    if op in ('checkpoint', 'extend', 'complete') then
-        return query execute format('select * from absurd.%I($1, $2)',
-            absurd.queue_function('fw', p_queue_name))
-            using p_worker_id, jsonb_build_array(p_write);
-        return;
-    end if;
-    item := p_item;
-    detail := case op
-        when 'spawn' then absurd.write_spawn(p_queue_name, p_worker_id, p_write)
-        when 'sleep' then absurd.write_sleep(p_queue_name, p_worker_id, p_write)
-        when 'fail' then absurd.write_failure(p_queue_name, p_worker_id, p_write)
-        when 'progress' then absurd.write_progress(p_queue_name, p_worker_id, p_write)
-        when 'log' then absurd.write_log(p_queue_name, p_worker_id, p_write)
-        when 'compensate' then absurd.write_compensation(p_queue_name, p_worker_id, p_write)
-        when 'attributes' then absurd.write_attributes(p_queue_name, p_worker_id, p_write)
+    item := p_write->'item';
+    detail := case
+        when p_write->>'op' in ('checkpoint', 'complete', 'extend')
+            then absurd.write_plain(p_queue_name, p_worker_id, p_write)
+        when p_write->>'op' = 'spawn'
+            then absurd.write_spawn(p_queue_name, p_worker_id, p_write)
+        when p_write->>'op' = 'sleep'
+            then absurd.write_sleep(p_queue_name, p_worker_id, p_write)
+        when p_write->>'op' = 'fail'
+            then absurd.write_failure(p_queue_name, p_worker_id, p_write)
+        when p_write->>'op' = 'progress'
+            then absurd.write_progress(p_queue_name, p_worker_id, p_write)
+        when p_write->>'op' = 'log'
+            then absurd.write_log(p_queue_name, p_worker_id, p_write)
+        when p_write->>'op' = 'compensate'
+            then absurd.write_compensation(p_queue_name, p_worker_id, p_write)
+        when p_write->>'op' = 'attributes'
+            then absurd.write_attributes(p_queue_name, p_worker_id, p_write)
         else absurd.write_move(p_queue_name, p_worker_id, p_write)
     end;
     return next;
 exception when others then
-    item := p_item;
+    item := p_write->'item';
     code := sqlstate;
     message := sqlerrm;
     detail := null;

@@ -112,8 +112,7 @@ const CALLS: &[(&str, &str)] = &[
     ),
     (
         "spawn_tasks",
-        "select absurd.spawn_tasks('default',
-            '[{\"name\": \"a\", \"params\": 1, \"options\": {}}]')",
+        "select absurd.spawn_tasks('default', array['a'], array['1'::jsonb], array['{}'::jsonb])",
     ),
     (
         "claim_task",
@@ -137,6 +136,18 @@ const CALLS: &[(&str, &str)] = &[
                 'step', 'new', 'state', 1, 'extend', 60))
             from (select * from absurd.r_default where state = 'running' and claim_expires_at
                   is not null order by claim_expires_at limit 5) held))",
+    ),
+    (
+        "write_plain",
+        "select absurd.fw_default('w', array_agg(task_id), array_agg(run_id),
+            array_agg('newer'::text), array_agg('1'::jsonb), array_agg(1), '{}', '{}',
+            array_agg(run_id), array_agg(60))
+          from (select * from absurd.r_default where state = 'running' and claimed_by = 'w'
+                and claim_expires_at is not null order by claim_expires_at limit 5) held;
+         select absurd.fw_default('w', '{}', '{}', '{}', '{}', '{}', array_agg(run_id),
+            array_agg('1'::jsonb), '{}', '{}')
+          from (select * from absurd.r_default where state = 'running' and claimed_by = 'w'
+                and claim_expires_at is not null order by claim_expires_at limit 2) held",
     ),
     (
         "complete_run",

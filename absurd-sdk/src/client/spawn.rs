@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     Client,
@@ -15,7 +15,7 @@ use super::{
     result::ResultOf,
 };
 use crate::{
-    db::{PgConnection, SpawnRow},
+    db::{NewTask, PgConnection, SpawnRow},
     error::Error,
     ids::{QueueName, RunId, TaskId},
     payload,
@@ -238,9 +238,12 @@ impl<'c> SpawnBatch<'c> {
         let db = self.client.db();
         let failed = |error| Error::from_db(error, queue.as_str());
         if self.client.features().await?.spawn_tasks {
-            let name = self.name;
-            let task = |params| json!({ "name": name, "params": params, "options": options });
-            let tasks = Value::Array(params.into_iter().map(task).collect());
+            let task = |params| NewTask {
+                name: self.name,
+                params,
+                options: &options,
+            };
+            let tasks: Vec<NewTask<'_>> = params.iter().map(task).collect();
             let rows = db
                 .spawn_tasks(self.connection, &queue, &tasks)
                 .await

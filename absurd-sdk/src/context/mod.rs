@@ -133,7 +133,7 @@ impl Context {
         };
         let claimed_at = row.claimed_at.unwrap_or(Timestamp::UNIX_EPOCH);
         let mut context = Self::new(info, store, lease, (claimed_at, claimed));
-        context.checkpoints = Checkpoints::new(row.checkpoints, row.places);
+        context.checkpoints.extend(row.checkpoints);
         context.more_checkpoints = row.more_checkpoints;
         context.client = Some(client);
         (row.params, context)

@@ -4,15 +4,24 @@ use serde_json::Value;
 use sqlx::{
     Arguments as _, PgConnection, Row as _,
     postgres::{PgArguments, PgRow},
+    types::Json,
 };
 
 use super::{
     ClaimedRow, Db, DbError, Repeat, ResultRow, Statement, Timestamptz, WriteRow, args,
     contract::needs_ours,
     statements as sql,
-    writes::{Wait, WaitOn, Write},
+    writes::{PlainWrites, Wait, WaitOn, Write},
 };
 use crate::ids::{QueueName, RunId, TaskId};
+
+/// A task to be spawned with others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewTask<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) params: &'a Value,
+    pub(crate) options: &'a Value,
+}
 
 /// The row of `spawn_task` and `retry_task`.
 #[derive(Debug, Clone, Copy)]
@@ -130,17 +139,32 @@ impl Db {
         one(statement, &rows, SpawnRow::read)
     }
 
+    /// Spawns many tasks; the answer is in their order.
     pub(crate) async fn spawn_tasks(
         &self,
         on: Option<&mut PgConnection>,
         queue: &QueueName,
-        tasks: &Value,
+        tasks: &[NewTask<'_>],
     ) -> Result<Vec<SpawnRow>, DbError> {
-        let bind = args![queue.as_str(), tasks];
+        let bind = || {
+            let names: Vec<&str> = tasks.iter().map(|task| task.name).collect();
+            let params: Vec<_> = tasks.iter().map(|task| Json(task.params)).collect();
+            let options: Vec<_> = tasks.iter().map(|task| Json(task.options)).collect();
+            let mut arguments = PgArguments::default();
+            arguments.add(queue.as_str())?;
+            arguments.add(names)?;
+            arguments.add(params)?;
+            arguments.add(options)?;
+            Ok(arguments)
+        };
         let rows = self
             .call(on, &sql::SPAWN_TASKS, Repeat::Unsafe, bind)
             .await?;
-        all(&sql::SPAWN_TASKS, &rows, SpawnRow::read)
+        let rows = all(&sql::SPAWN_TASKS, &rows, SpawnRow::read)?;
+        if rows.len() != tasks.len() {
+            return Err(DbError::row_missing(sql::SPAWN_TASKS.name));
+        }
+        Ok(rows)
     }
 
     pub(crate) async fn emit_event(
@@ -208,8 +232,8 @@ impl Db {
         listens: bool,
     ) -> Result<Vec<ClaimedRow>, DbError> {
         let statement = &sql::CLAIM_RUNS;
-        let bind = args![queue.as_str(), worker, lease_seconds, quantity, listens];
-        let rows = self.call(None, statement, Repeat::Unsafe, bind).await?;
+        let bind = args![worker, lease_seconds, quantity, listens];
+        let rows = self.call_own(queue, statement, bind).await?;
         all(statement, &rows, |row| ClaimedRow::read(row, true))
     }
 
@@ -252,6 +276,20 @@ impl Db {
             let name = row.try_get("checkpoint_name")?;
             Ok((name, state.unwrap_or(Value::Null), place))
         })
+    }
+
+    /// Checkpoints, good ends and renewals, all or none: where one is refused the rest is not
+    /// kept either, and [`Self::write_runs`] tells which it was.
+    pub(crate) async fn write_plain(
+        &self,
+        queue: &QueueName,
+        worker: &str,
+        writes: &PlainWrites<'_>,
+    ) -> Result<(), DbError> {
+        let bind = || writes.bind(worker);
+        self.call_own(queue, &sql::WRITE_PLAIN, bind)
+            .await
+            .map(drop)
     }
 
     /// Repeats are safe: each write either finds its own trace or is refused as stale.

@@ -20,6 +20,7 @@ use std::{sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use sqlx::{
+    AssertSqlSafe, SqlSafeStr as _, SqlStr,
     error::BoxDynError,
     postgres::{PgArguments, PgPoolOptions, PgRow},
 };
@@ -32,7 +33,7 @@ pub(crate) use sqlx::{PgConnection, PgPool};
 
 use self::statements::Statement;
 pub(crate) use self::{
-    calls::{SpawnRow, Waited},
+    calls::{NewTask, SpawnRow, Waited},
     connect::open,
     contract::needs_ours,
     features::Features,
@@ -45,7 +46,7 @@ pub(crate) use self::{
     timestamp::Timestamptz,
     transaction::PgTransaction,
 };
-use crate::observe::StatementObserver;
+use crate::{ids::QueueName, observe::StatementObserver};
 
 /// How long a call that may be repeated goes on trying while the database is away.
 const OUTAGE_PATIENCE: Duration = Duration::from_secs(30);
@@ -185,9 +186,6 @@ impl Db {
     }
 
     /// Sends one statement, on the caller's connection or on one of the pool.
-    ///
-    /// On the pool, a broken connection is replaced and the statement sent again
-    /// where that can't do anything twice.
     async fn call(
         &self,
         on: Option<&mut PgConnection>,
@@ -195,19 +193,62 @@ impl Db {
         repeat: Repeat,
         arguments: impl Fn() -> Result<PgArguments, BoxDynError> + Send,
     ) -> Result<Vec<PgRow>, DbError> {
-        let arguments = || {
-            arguments().map_err(|error| DbError::new(statement.name, sqlx::Error::Encode(error)))
+        let sql = statement.sql.into_sql_str();
+        self.call_sql(on, statement.name, sql, repeat, &arguments)
+            .await
+    }
+
+    /// Sends one statement to a queue's own function, on a connection of the pool. A queue that
+    /// somebody else has made gets its functions now.
+    async fn call_own(
+        &self,
+        queue: &QueueName,
+        statement: &'static Statement,
+        arguments: impl Fn() -> Result<PgArguments, BoxDynError> + Send + Sync,
+    ) -> Result<Vec<PgRow>, DbError> {
+        let sql = AssertSqlSafe(statement.of_queue(queue)).into_sql_str();
+        let send = || {
+            self.call_sql(
+                None,
+                statement.name,
+                sql.clone(),
+                Repeat::Unsafe,
+                &arguments,
+            )
         };
+        match send().await {
+            Err(error) if error.state() == Some(SqlState::SchemaMissing) => {}
+            answer => return answer,
+        }
+        let make = args![queue.as_str()];
+        self.call(None, &statements::QUEUE_FUNCTION, Repeat::Safe, make)
+            .await?;
+        send().await
+    }
+
+    /// On the pool, a broken connection is replaced and the statement sent again where that
+    /// can't do anything twice.
+    async fn call_sql(
+        &self,
+        on: Option<&mut PgConnection>,
+        name: &'static str,
+        sql: SqlStr,
+        repeat: Repeat,
+        arguments: &(impl Fn() -> Result<PgArguments, BoxDynError> + Send),
+    ) -> Result<Vec<PgRow>, DbError> {
+        let arguments =
+            || arguments().map_err(|error| DbError::new(name, sqlx::Error::Encode(error)));
         if let Some(connection) = on {
-            return self.send(connection, statement, arguments()?).await;
+            return self.send(connection, name, sql, arguments()?).await;
         }
         let give_up = Instant::now() + OUTAGE_PATIENCE;
         let mut pauses = pauses();
         loop {
             let (error, was_sent) = match self.pool.acquire().await {
-                Err(error) => (DbError::new(statement.name, error), false),
+                Err(error) => (DbError::new(name, error), false),
                 Ok(mut connection) => {
-                    match self.send(&mut connection, statement, arguments()?).await {
+                    let sql = sql.clone();
+                    match self.send(&mut connection, name, sql, arguments()?).await {
                         Ok(rows) => return Ok(rows),
                         Err(error) => (error, true),
                     }
@@ -218,8 +259,7 @@ impl Db {
             if !error.is_outage() || !may_repeat || Instant::now() + pause > give_up {
                 return Err(error);
             }
-            let statement = statement.name;
-            tracing::warn!(statement, %error, ?pause, "database away, trying again");
+            tracing::warn!(statement = name, %error, ?pause, "database away, trying again");
             tokio::time::sleep(pause).await;
         }
     }
@@ -227,19 +267,18 @@ impl Db {
     async fn send(
         &self,
         connection: &mut PgConnection,
-        statement: &'static Statement,
+        name: &'static str,
+        sql: SqlStr,
         arguments: PgArguments,
     ) -> Result<Vec<PgRow>, DbError> {
         if let Some(observer) = &self.observer {
-            observer.before(statement.name);
+            observer.before(name);
         }
-        let answer = sqlx::query_with(statement.sql, arguments)
-            .fetch_all(connection)
-            .await;
+        let answer = sqlx::query_with(sql, arguments).fetch_all(connection).await;
         if let Some(observer) = &self.observer {
-            observer.after(statement.name);
+            observer.after(name);
         }
-        answer.map_err(|error| DbError::new(statement.name, error))
+        answer.map_err(|error| DbError::new(name, error))
     }
 }
 

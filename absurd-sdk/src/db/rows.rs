@@ -1,6 +1,6 @@
 //! Rows as the calls return them. Columns are read by name; extra columns are ignored.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -23,11 +23,10 @@ pub(crate) struct ClaimedRow {
     pub(crate) params: Value,
     pub(crate) headers: Map<String, Value>,
     pub(crate) claimed_at: Option<Timestamp>,
-    pub(crate) checkpoints: HashMap<String, Value>,
+    /// Name, state and, where it has one, place of each checkpoint.
+    pub(crate) checkpoints: Vec<(String, Value, Option<i32>)>,
     /// Not all checkpoints came along: read them before the first operation.
     pub(crate) more_checkpoints: bool,
-    /// The places of those checkpoints that have one.
-    pub(crate) places: HashMap<String, i32>,
     /// How long an execution may take.
     pub(crate) timeout: Option<Duration>,
 }
@@ -36,24 +35,15 @@ impl ClaimedRow {
     /// `with_checkpoints`: the row is of our own claim, which brings them.
     pub(super) fn read(row: &PgRow, with_checkpoints: bool) -> Result<Self, sqlx::Error> {
         let headers = row.try_get::<Option<Value>, _>("headers")?;
-        let (mut places, mut timeout) = (HashMap::new(), None);
-        let (checkpoints, more_checkpoints) = if with_checkpoints {
-            let stored: Option<Value> = row.try_get("checkpoints")?;
-            for (name, place) in object(row.try_get("places")?) {
-                let place = place.as_i64().and_then(|place| i32::try_from(place).ok());
-                places.extend(place.map(|place| (name, place)));
-            }
+        let (mut checkpoints, mut more_checkpoints, mut timeout) = (Vec::new(), true, None);
+        if with_checkpoints {
+            checkpoints = read_checkpoints(row)?;
+            more_checkpoints = row.try_get("more_checkpoints")?;
             let policy: Option<Value> = row.try_get("policy")?;
             timeout = policy
                 .and_then(|policy| policy.get("timeout")?.as_f64())
                 .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-            (
-                object(stored).into_iter().collect(),
-                row.try_get("more_checkpoints")?,
-            )
-        } else {
-            (HashMap::new(), true)
-        };
+        }
         Ok(Self {
             run_id: RunId(row.try_get("run_id")?),
             task_id: TaskId(row.try_get("task_id")?),
@@ -65,10 +55,24 @@ impl ClaimedRow {
             claimed_at: row.try_get::<Timestamptz, _>("claimed_at")?.finite(),
             checkpoints,
             more_checkpoints,
-            places,
             timeout,
         })
     }
+}
+
+/// The three lists that a claim brings, null where the run remembers nothing.
+fn read_checkpoints(row: &PgRow) -> Result<Vec<(String, Value, Option<i32>)>, sqlx::Error> {
+    let Some(names) = row.try_get::<Option<Vec<String>>, _>("checkpoint_names")? else {
+        return Ok(Vec::new());
+    };
+    let states: Vec<Option<Value>> = row.try_get("checkpoint_states")?;
+    let places: Vec<Option<i32>> = row.try_get("checkpoint_places")?;
+    let states = states.into_iter().map(Option::unwrap_or_default);
+    let rest = states.zip(places);
+    let rows = names.into_iter().zip(rest);
+    Ok(rows
+        .map(|(name, (state, place))| (name, state, place))
+        .collect())
 }
 
 /// SQL NULL and JSON null are both "none".

@@ -1,10 +1,27 @@
 //! Every statement that the SDK sends: its name, its text, one line of purpose.
 
+use std::borrow::Cow;
+
+use crate::ids::QueueName;
+
 /// A statement, known by its name in logs, metrics and tests.
 #[derive(Debug)]
 pub(crate) struct Statement {
     pub(crate) name: &'static str,
+    /// The text; `{queue}` inside a quoted name stands for the queue's own function.
     pub(crate) sql: &'static str,
+}
+
+impl Statement {
+    /// The text for a queue.
+    pub(crate) fn of_queue(&self, queue: &QueueName) -> String {
+        let name: Cow<'_, str> = if queue.as_str().contains('"') {
+            queue.as_str().replace('"', "\"\"").into()
+        } else {
+            queue.as_str().into()
+        };
+        self.sql.replace("{queue}", &name)
+    }
 }
 
 macro_rules! statements {
@@ -31,7 +48,8 @@ statements! {
                 to_regprocedure('absurd.wait_for_event(text,text,uuid,uuid,text,text,integer)')
                     is not null as waits,
                 to_regprocedure('absurd.watch_task_result(text,uuid)') is not null as watch,
-                to_regprocedure('absurd.spawn_tasks(text,jsonb)') is not null as spawn_tasks,
+                to_regprocedure('absurd.spawn_tasks(text,text[],jsonb[],jsonb[])')
+                    is not null as spawn_tasks,
                 to_regprocedure('absurd.list_tasks(text,jsonb,uuid,integer)')
                     is not null as read_models,
                 to_regprocedure('absurd.wait_for_any(text,text,uuid,uuid,jsonb,boolean)')
@@ -62,8 +80,7 @@ statements! {
         "select task_id, run_id, attempt, created from absurd.spawn_task($1, $2, $3, $4)";
     /// Thousands of tasks in one trip.
     SPAWN_TASKS = "spawn_tasks":
-        "select item, task_id, run_id, attempt, created from absurd.spawn_tasks($1, $2)
-          order by item";
+        "select task_id, run_id, attempt, created from absurd.spawn_tasks($1, $2, $3, $4)";
     /// First write wins.
     EMIT_EVENT = "emit_event": "select absurd.emit_event($1, $2, $3)";
     /// No-op on a task that has ended.
@@ -81,10 +98,15 @@ statements! {
     // A worker's calls on our schema.
     /// Runs to execute, with their checkpoints.
     CLAIM_RUNS = "claim_runs":
-        "select run_id, task_id, attempt, task_name, params, max_attempts, headers, wake_event,
-                event_payload, claimed_at, checkpoints, more_checkpoints, places, policy
-           from absurd.claim_runs($1, $2, $3, $4, p_listens => $5)";
-    /// A batch of checkpoints, ends and renewals.
+        "select run_id, task_id, attempt, task_name, params, max_attempts, headers, claimed_at,
+                checkpoint_names, checkpoint_states, checkpoint_places, more_checkpoints, policy
+           from absurd.\"fr_{queue}\"($1, $2, $3, 2000, 1048576, $4)";
+    /// Has a queue of some other making get its own functions.
+    QUEUE_FUNCTION = "queue_function": "select absurd.queue_function('fr', $1)";
+    /// A batch of checkpoints, good ends and renewals, all or none.
+    WRITE_PLAIN = "write_plain":
+        "select absurd.\"fw_{queue}\"($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    /// A batch of any writes, each with its answer.
     WRITE_RUNS = "write_runs":
         "select item, code, message, detail from absurd.write_runs($1, $2, $3)";
     /// All checkpoints of a run, with their places.
@@ -103,8 +125,8 @@ statements! {
     // The same on upstream's schema, by the contract's own functions.
     /// Runs to execute.
     CLAIM_TASK = "claim_task":
-        "select run_id, task_id, attempt, task_name, params, max_attempts, headers, wake_event,
-                event_payload, absurd.current_time() as claimed_at
+        "select run_id, task_id, attempt, task_name, params, max_attempts, headers,
+                absurd.current_time() as claimed_at
            from absurd.claim_task($1, $2, $3, $4)";
     /// A task's checkpoints as its run may see them.
     GET_CHECKPOINTS = "get_task_checkpoint_states":

@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
+use sqlx::{Arguments as _, error::BoxDynError, postgres::PgArguments, types::Json};
+use uuid::Uuid;
 
 use crate::ids::{RunId, TaskId};
 
@@ -102,6 +104,14 @@ pub(crate) struct Line {
 }
 
 impl Write {
+    /// Whether it can go with many others: see [`PlainWrites`].
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(
+            self,
+            Self::Checkpoint { .. } | Self::Complete { .. } | Self::Extend { .. }
+        )
+    }
+
     pub(crate) fn run(&self) -> RunId {
         match self {
             Self::Checkpoint { run, .. }
@@ -118,6 +128,71 @@ impl Write {
             | Self::Progress { run, .. }
             | Self::Log { run, .. } => *run,
         }
+    }
+}
+
+/// Writes that a queue's own function takes as lists, in one statement for each kind.
+#[derive(Debug, Default)]
+pub(crate) struct PlainWrites<'a> {
+    tasks: Vec<Uuid>,
+    runs: Vec<Uuid>,
+    steps: Vec<&'a str>,
+    states: Vec<Json<&'a Value>>,
+    places: Vec<Option<i32>>,
+    ended: Vec<Uuid>,
+    results: Vec<Json<&'a Value>>,
+    renewed: Vec<Uuid>,
+    seconds: Vec<i32>,
+}
+
+impl<'a> PlainWrites<'a> {
+    /// Adds a write. One that [is not plain](Write::is_plain) has no list here.
+    pub(crate) fn add(&mut self, write: &'a Write) {
+        match write {
+            Write::Checkpoint {
+                run,
+                task,
+                step,
+                place,
+                state,
+                extend,
+            } => {
+                self.tasks.push(task.0);
+                self.runs.push(run.0);
+                self.steps.push(step);
+                self.states.push(Json(state));
+                self.places.push(*place);
+                if *extend > 0 {
+                    self.renew(*run, *extend);
+                }
+            }
+            Write::Complete { run, result } => {
+                self.ended.push(run.0);
+                self.results.push(Json(result));
+            }
+            Write::Extend { run, seconds } => self.renew(*run, *seconds),
+            _ => {}
+        }
+    }
+
+    fn renew(&mut self, run: RunId, seconds: i32) {
+        self.renewed.push(run.0);
+        self.seconds.push(seconds);
+    }
+
+    pub(super) fn bind(&self, worker: &str) -> Result<PgArguments, BoxDynError> {
+        let mut arguments = PgArguments::default();
+        arguments.add(worker)?;
+        arguments.add(&self.tasks)?;
+        arguments.add(&self.runs)?;
+        arguments.add(&self.steps)?;
+        arguments.add(&self.states)?;
+        arguments.add(&self.places)?;
+        arguments.add(&self.ended)?;
+        arguments.add(&self.results)?;
+        arguments.add(&self.renewed)?;
+        arguments.add(&self.seconds)?;
+        Ok(arguments)
     }
 }
 
