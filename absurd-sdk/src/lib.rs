@@ -36,6 +36,10 @@ mod registry;
 mod scheduler;
 mod worker;
 
+/// What each claim and step costs without a database, for the benchmarks.
+#[doc(hidden)]
+pub mod pure;
+
 #[doc = include_str!("task.md")]
 pub use absurd_macros::task;
 

@@ -33,10 +33,10 @@ pub(crate) struct WriterHandle {
 
 /// A write, until when it makes sense, and who wants to know.
 #[derive(Debug)]
-struct Order {
-    write: Write,
-    give_up: Instant,
-    reply: oneshot::Sender<Result<Value, Refusal>>,
+pub(crate) struct Order {
+    pub(crate) write: Write,
+    pub(crate) give_up: Instant,
+    pub(crate) reply: oneshot::Sender<Result<Value, Refusal>>,
 }
 
 impl WriterHandle {
@@ -167,9 +167,7 @@ impl Writer {
             .await
         {
             Ok(()) => {
-                for order in batch {
-                    let _ = order.reply.send(Ok(Value::Null));
-                }
+                answer_all(batch);
                 Vec::new()
             }
             Err(error) if is_worth_another_try(&error) => settle_all(batch, error),
@@ -233,6 +231,14 @@ impl Order {
 
 pub(crate) fn is_worth_another_try(error: &DbError) -> bool {
     error.is_outage() || error.state() == Some(SqlState::TryAgain)
+}
+
+/// All orders of a batch were carried out.
+pub(crate) fn answer_all(batch: Vec<Order>) {
+    for order in batch {
+        // The sender may have been dropped meanwhile: then nobody wants to know.
+        let _ = order.reply.send(Ok(Value::Null));
+    }
 }
 
 /// Answers each order of a batch by its row.

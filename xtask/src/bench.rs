@@ -3,11 +3,23 @@
 use crate::process::{Result, cargo, run};
 use crate::setup;
 
-/// Builds the benchmarks and starts them; they understand the words.
+/// Builds the benchmarks and starts them; they understand the words. With `--pure` first, those of
+/// the parts that need no database.
 pub(crate) fn start(words: &[&str]) -> Result {
+    if let ["--pure", words @ ..] = words {
+        return pure(words);
+    }
     setup::for_benches()?;
     let mut bench = cargo();
     bench.args(["run", "--quiet", "--profile", "bench-run"]);
     bench.args(["--package", "benches", "--bin", "bench", "--"]);
+    run(bench.args(words))
+}
+
+/// Criterion's benchmarks; it understands the words.
+fn pure(words: &[&str]) -> Result {
+    let mut bench = cargo();
+    bench.args(["bench", "--quiet", "--profile", "bench-run"]);
+    bench.args(["--package", "benches", "--bench", "pure", "--"]);
     run(bench.args(words))
 }

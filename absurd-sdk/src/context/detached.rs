@@ -88,6 +88,16 @@ impl DetachedContext {
         ))
     }
 
+    /// The context of a run that has these checkpoints.
+    pub(crate) fn build_claimed(
+        self,
+        checkpoints: Vec<(String, Value, Option<i32>)>,
+    ) -> Result<Context, InvalidName> {
+        let mut context = self.build()?;
+        context.checkpoints.extend(checkpoints);
+        Ok(context)
+    }
+
     pub(super) fn into_store(self) -> Arc<dyn RunStore> {
         Arc::new(Memory {
             events: self.events,

@@ -180,7 +180,7 @@ impl<'a> PlainWrites<'a> {
         self.seconds.push(seconds);
     }
 
-    pub(super) fn bind(&self, worker: &str) -> Result<PgArguments, BoxDynError> {
+    pub(crate) fn bind(&self, worker: &str) -> Result<PgArguments, BoxDynError> {
         let mut arguments = PgArguments::default();
         arguments.add(worker)?;
         arguments.add(&self.tasks)?;
