@@ -1,5 +1,5 @@
 //! What the engine costs in our own process, without a database: pieces of work of a fixed size.
-//! Criterion times them (`benches/benches/`).
+//! Criterion times them (`benches/benches/`), and `instructions` counts what they execute.
 //!
 //! Nothing here waits for anything, so every future is ready when it is first looked at, and no
 //! runtime is needed.

@@ -25,6 +25,8 @@ const RADIO: &[&str] = &[
     "pkg-config",
     "g++",
 ];
+/// Counts the instructions of the hot path.
+const COUNTER: &[&str] = &["valgrind"];
 /// What starts the published Python client.
 const PYTHON: &[&str] = &["python3-venv"];
 /// What starts the published TypeScript client, where no newer Node is present.
@@ -63,7 +65,7 @@ impl Tools {
 /// Sets up what `cargo xtask test` needs.
 pub(crate) fn for_tests() -> Result<Tools> {
     let node: &[&str] = if node_is_usable() { &[] } else { NODE };
-    debian_packages(&[DATABASE, RADIO, PYTHON, node].concat())?;
+    debian_packages(&[DATABASE, RADIO, COUNTER, PYTHON, node].concat())?;
     let tools = root().join("target/tools");
     let path = search_path(&tools.join("cargo/bin"))?;
     cargo_tool("nextest", "cargo-nextest", NEXTEST, &tools, &path)?;
