@@ -2,7 +2,7 @@
 
 use std::{env, fs, path::Path, process::Command, thread};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{error::Result, proc, server::Server};
 
@@ -19,16 +19,16 @@ const SETTINGS: &[&str] = &[
 ];
 
 /// Machine, versions, commit.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Machine {
-    cores: usize,
+    pub(crate) cores: usize,
     memory_bytes: u64,
     processor: String,
     kernel: String,
     /// What the data lies on: a file system in memory makes commits cheap.
     file_system: String,
-    postgres: Vec<(&'static str, String)>,
-    rustc: &'static str,
+    postgres: Vec<(String, String)>,
+    rustc: String,
     /// Whether the compiler optimised: numbers of a debug build say nothing.
     optimised: bool,
     commit: String,
@@ -39,7 +39,7 @@ pub(crate) struct Machine {
 pub(crate) async fn describe(server: &Server) -> Result<Machine> {
     let mut postgres = Vec::new();
     for name in SETTINGS {
-        postgres.push((*name, server.setting(name).await?));
+        postgres.push(((*name).to_owned(), server.setting(name).await?));
     }
     let measured_at = "select to_char(now() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')";
     let measured_at = sqlx::query_scalar(measured_at).fetch_one(server.admin());
@@ -52,7 +52,7 @@ pub(crate) async fn describe(server: &Server) -> Result<Machine> {
             .to_owned(),
         file_system: file_system(&env::temp_dir()).unwrap_or_else(|| "unknown".to_owned()),
         postgres,
-        rustc: env!("BENCH_RUSTC"),
+        rustc: env!("BENCH_RUSTC").to_owned(),
         optimised: !cfg!(debug_assertions),
         commit: commit().unwrap_or_else(|| "unknown".to_owned()),
         measured_at: measured_at.await?,
@@ -68,6 +68,20 @@ impl Machine {
         format!(
             "{} cores, {memory} GiB, {}, PostgreSQL {version}, {}, commit {}{debug}",
             self.cores, self.file_system, self.rustc, self.commit
+        )
+    }
+
+    /// The same for a document, with the settings that decide what a commit costs.
+    pub(crate) fn lines(&self) -> String {
+        let setting = |(name, value): &(String, String)| format!("`{name}` {value}");
+        let settings: Vec<String> = self.postgres.iter().skip(1).map(setting).collect();
+        format!(
+            "Measured at {} on {} (Linux {}): {}. Settings: {}.",
+            self.measured_at,
+            self.processor,
+            self.kernel,
+            self.line(),
+            settings.join(", ")
         )
     }
 }

@@ -27,6 +27,8 @@ mod workloads;
 
 mod table;
 
+mod report;
+
 use std::{collections::BTreeMap, fs, path::PathBuf, process::ExitCode};
 
 use absurd_sdk::chain;
@@ -61,7 +63,7 @@ struct Cli {
     part: Option<Part>,
 }
 
-/// What the benchmark starts itself for.
+/// What else there is, and what the benchmark starts itself for.
 #[derive(Debug, Subcommand)]
 enum Part {
     /// A worker in a process of its own.
@@ -70,6 +72,14 @@ enum Part {
         /// What it is to do, as JSON.
         order: String,
     },
+    /// Makes the tables and plots of performance.md from what `--json` has written.
+    Report {
+        /// The file that `--json` has written, of all workloads.
+        file: PathBuf,
+        /// The folder that holds performance.md.
+        #[arg(long, default_value = "docs")]
+        out: PathBuf,
+    },
 }
 
 #[tokio::main]
@@ -77,6 +87,7 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match &cli.part {
         Some(Part::Worker { order }) => worker::serve(order).await.map(|()| true),
+        Some(Part::Report { file, out }) => report::refresh(file, out).map(|()| true),
         None => run(&cli).await,
     };
     match done {

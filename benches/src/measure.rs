@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 
@@ -11,7 +11,7 @@ use crate::error::Result;
 const LONGEST: Duration = Duration::from_mins(1);
 
 /// One number, measured several times.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Spread {
     /// The middle one; of an even number of runs, between the two in the middle.
     pub(crate) median: f64,
@@ -65,7 +65,7 @@ pub(crate) fn number(count: usize) -> f64 {
 pub(crate) struct Latencies(Histogram<u64>);
 
 /// What is told of latencies, in milliseconds.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Percentiles {
     /// How many were measured; more where a late one stood for those that it held up.
     pub(crate) count: u64,

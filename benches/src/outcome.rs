@@ -1,8 +1,8 @@
 //! What a workload found.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
@@ -26,12 +26,12 @@ pub(crate) struct Outcome {
 }
 
 /// A target and what was measured.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Check {
     /// What was measured.
-    pub(crate) what: &'static str,
+    pub(crate) what: Cow<'static, str>,
     /// Of what, for example `tasks/s`.
-    pub(crate) unit: &'static str,
+    pub(crate) unit: Cow<'static, str>,
     /// The engine.
     pub(crate) measured: Spread,
     /// The same with plain SQL, where the target is a ratio.
@@ -45,7 +45,7 @@ pub(crate) struct Check {
 }
 
 /// What a number, or a ratio where there is a limit, is to reach.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Target {
     /// This or more.
@@ -75,8 +75,8 @@ impl Check {
         target: Target,
     ) -> Self {
         Self {
-            what,
-            unit,
+            what: what.into(),
+            unit: unit.into(),
             met: target.is_met_by(measured.median),
             measured,
             limit: None,
@@ -98,8 +98,8 @@ impl Check {
             return Err(format!("{what}: a limit of {} is no limit", limit.median).into());
         }
         Ok(Self {
-            what,
-            unit,
+            what: what.into(),
+            unit: unit.into(),
             measured,
             limit: Some(limit),
             ratio: Some(ratio),
@@ -110,7 +110,7 @@ impl Check {
 }
 
 /// What one task, or one step, cost.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Cost {
     /// How many the other numbers were divided by.
     pub(crate) units: usize,
@@ -131,7 +131,7 @@ pub(crate) struct Cost {
 }
 
 /// What a workload left of a table.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct TableState {
     /// Row versions that a vacuum has to remove.
     pub(crate) dead: i64,

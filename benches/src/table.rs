@@ -22,17 +22,31 @@ pub(crate) fn heading(machine: &Machine, scale: &Scale) -> String {
 
 /// Target, measured, ratio, met or not.
 pub(crate) fn targets(outcomes: &[(&Workload, Outcome)]) -> String {
-    let mut table = empty(&["", "measured", "engine", "limit", "ratio", "target", ""]);
-    for (workload, outcome) in outcomes {
-        for check in &outcome.checks {
-            table.add_row(target_row(workload.id, check));
-        }
-    }
-    table.to_string()
+    let checks = outcomes.iter().flat_map(|(workload, outcome)| {
+        let checks = outcome.checks.iter();
+        checks.map(|check| (workload.id, check))
+    });
+    target_table(checks)
 }
 
 /// What one task or step cost.
 pub(crate) fn costs(outcomes: &[(&Workload, Outcome)]) -> String {
+    let costs = outcomes.iter().flat_map(|(workload, outcome)| {
+        let costs = outcome.costs.iter();
+        costs.map(|(part, cost)| (workload.id, *part, cost))
+    });
+    cost_table(costs)
+}
+
+/// The checks of workloads, a row each.
+pub(crate) fn target_table<'a>(checks: impl Iterator<Item = (&'a str, &'a Check)>) -> String {
+    let mut table = empty(&["", "measured", "engine", "limit", "ratio", "target", ""]);
+    table.add_rows(checks.map(|(id, check)| target_row(id, check)));
+    table.to_string()
+}
+
+/// The costs of workloads' parts, a row each.
+pub(crate) fn cost_table<'a>(costs: impl Iterator<Item = (&'a str, &'a str, &'a Cost)>) -> String {
     let mut table = empty(&[
         "",
         "each",
@@ -44,15 +58,12 @@ pub(crate) fn costs(outcomes: &[(&Workload, Outcome)]) -> String {
         "dead rows",
         "HOT",
     ]);
-    for (workload, outcome) in outcomes {
-        for (part, cost) in &outcome.costs {
-            table.add_row(cost_row(workload.id, part, cost));
-        }
-    }
+    table.add_rows(costs.map(|(id, part, cost)| cost_row(id, part, cost)));
     table.to_string()
 }
 
-fn empty(header: &[&str]) -> Table {
+/// A table without rows, in Markdown.
+pub(crate) fn empty(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
         .load_preset(presets::ASCII_MARKDOWN)
@@ -61,11 +72,6 @@ fn empty(header: &[&str]) -> Table {
 }
 
 fn target_row(id: &str, check: &Check) -> Vec<String> {
-    let target = match check.target {
-        Target::AtLeast(target) => format!(">= {target}"),
-        Target::AtMost(target) => format!("<= {target}"),
-        Target::Below(target) => format!("< {target}"),
-    };
     vec![
         id.to_owned(),
         format!("{}, {}", check.what, check.unit),
@@ -75,9 +81,18 @@ fn target_row(id: &str, check: &Check) -> Vec<String> {
             .ratio
             .map(|ratio| format!("{ratio:.2}"))
             .unwrap_or_default(),
-        target,
+        target(check.target),
         if check.met { "met" } else { "NOT MET" }.to_owned(),
     ]
+}
+
+/// What is to be reached.
+pub(crate) fn target(target: Target) -> String {
+    match target {
+        Target::AtLeast(target) => format!(">= {target}"),
+        Target::AtMost(target) => format!("<= {target}"),
+        Target::Below(target) => format!("< {target}"),
+    }
 }
 
 fn cost_row(id: &str, part: &str, cost: &Cost) -> Vec<String> {
@@ -111,7 +126,7 @@ fn spread(spread: &Spread) -> String {
 }
 
 /// Three digits are more than such numbers are good for.
-fn short(number: f64) -> String {
+pub(crate) fn short(number: f64) -> String {
     match number {
         number if number >= 100.0 => format!("{number:.0}"),
         number if number >= 10.0 => format!("{number:.1}"),

@@ -1,6 +1,6 @@
 //! All workloads run, in tiny sizes.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ fn every_workload_measures_something() {
     let said = String::from_utf8_lossy(&output.stdout);
     let complained = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}\n{complained}");
-    let report: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let mut report: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
     assert_eq!(report["scale"]["name"], "smoke");
     for workload in WORKLOADS {
         assert!(said.contains(&format!("| {workload} ")), "{said}");
@@ -49,6 +49,24 @@ fn every_workload_measures_something() {
             );
         }
     }
+    // The report is made of this file, into a copy of the document.
+    let document = folder.path().join("performance.md");
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/performance.md");
+    fs::copy(docs, &document).unwrap();
+    let mut refresh = bench(&["report"]);
+    refresh.arg(&file).arg("--out").arg(folder.path());
+    assert!(refresh.status().unwrap().success());
+    let text = fs::read_to_string(&document).unwrap();
+    assert!(text.contains("Scale `smoke`"), "{text}");
+    for plot in ["targets", "latencies", "costs"] {
+        let plot = folder.path().join(format!("performance/{plot}.svg"));
+        assert!(fs::read_to_string(plot).unwrap().contains("W1 "));
+    }
+    report["workloads"].as_object_mut().unwrap().remove("W2");
+    fs::write(&file, report.to_string()).unwrap();
+    let refused = refresh.output().unwrap();
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("W2"));
 }
 
 #[test]

@@ -32,6 +32,7 @@ usage: cargo xtask <command>
   schema --check    fail if the schema cannot be printed
   bench [..]        what the engine costs, against what PostgreSQL can do: --quick, --only W3,W4,
                     --json FILE
+  bench report FILE tables and plots of docs/performance.md, from what --json has written
   bench --pure [..] what runs in our process for each step, without a database, by Criterion
   demo [--exit]     the imaging pipeline with a killed worker; --exit does not wait at the end
 ";

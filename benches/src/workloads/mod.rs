@@ -16,6 +16,8 @@ mod w10_parked;
 
 use futures::future::{FutureExt as _, LocalBoxFuture};
 
+pub(crate) use self::w04_steps::STEPS;
+
 use crate::{error::Result, outcome::Outcome, scale::Scale, server::Server};
 
 /// A workload: its name, what it does, and how to run it.

@@ -15,7 +15,8 @@ use crate::{
     server::{Arena, Server},
 };
 
-const STEPS: usize = 10;
+/// Steps of a task.
+pub(crate) const STEPS: usize = 10;
 
 /// Measures.
 pub(super) async fn run(server: &Server, scale: &Scale) -> Result<Outcome> {

@@ -48,6 +48,7 @@ const DOCS: &[&str] = &[
     "errors.md",
     "features.md",
     "operations.md",
+    "performance.md",
     "state-machine.md",
 ];
 const DOC_FOLDERS: &[&str] = &["decisions", "guide", "runbooks"];
