@@ -13,7 +13,7 @@ use tokio::{
 use crate::{
     db::{
         Db, DbError, SqlState, WriteRow,
-        writes::{PlainWrites, Write},
+        writes::{PlainWrites, SingleCheckpoint, Write},
     },
     ids::{QueueName, RunId},
     lease::Lease,
@@ -157,15 +157,7 @@ impl Writer {
         if batch.is_empty() {
             return batch;
         }
-        let mut writes = PlainWrites::default();
-        for order in &batch {
-            writes.add(&order.write);
-        }
-        match self
-            .db
-            .write_plain(&self.queue, &self.worker, &writes)
-            .await
-        {
+        match self.send_plain(&batch).await {
             Ok(()) => {
                 answer_all(batch);
                 Vec::new()
@@ -173,6 +165,20 @@ impl Writer {
             Err(error) if is_worth_another_try(&error) => settle_all(batch, error),
             Err(_) => self.flush_mixed(batch).await,
         }
+    }
+
+    async fn send_plain(&self, batch: &[Order]) -> Result<(), DbError> {
+        let (db, queue, worker) = (&self.db, &self.queue, self.worker.as_str());
+        if let [order] = batch
+            && let Some(checkpoint) = SingleCheckpoint::of(&order.write)
+        {
+            return db.write_checkpoint(queue, worker, &checkpoint).await;
+        }
+        let mut writes = PlainWrites::default();
+        for order in batch {
+            writes.add(&order.write);
+        }
+        db.write_plain(queue, worker, &writes).await
     }
 
     async fn flush_mixed(&self, batch: Vec<Order>) -> Vec<Order> {

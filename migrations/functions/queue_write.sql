@@ -1,12 +1,38 @@
 -- Writing about runs of one queue: see define_queue_function.
 
+-- One checkpoint: what a task that is alone writes. Refuses as `fw` does.
+select absurd.define_queue_function('fk', $template$
+create or replace function absurd."fk_{queue}"(
+    p_worker_id text, p_task uuid, p_run uuid, p_step text, p_state jsonb, p_place integer
+) returns void
+language plpgsql set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+as $body$
+begin
+    perform from absurd."r_{queue}" r
+    where r.run_id = p_run and r.state = 'running' and r.claimed_by = p_worker_id for update;
+    if not found then
+        raise exception 'run % is not held by this worker any more', p_run
+            using errcode = 'AB004';
+    end if;
+    insert into absurd."c_{queue}"
+        (task_id, checkpoint_name, state, status, owner_run_id, updated_at, place)
+    values (p_task, p_step, p_state, 'committed', p_run, absurd.current_time(), p_place)
+    on conflict (task_id, checkpoint_name) do update set state = excluded.state,
+        status = excluded.status, owner_run_id = excluded.owner_run_id,
+        updated_at = excluded.updated_at, place = excluded.place;
+end;
+$body$
+$template$);
+
 -- The writes that nearly all are: checkpoints, ends of runs that ended well, renewals of leases.
--- All of them or none: where the worker doesn't hold every run, or a value can't be stored, this
--- fails, and write_runs says which one it was. Locks the runs by id, then their tasks.
+-- All of them or none: where the worker doesn't hold every run of `p_held`, which are those that
+-- the other lists name, or a value can't be stored, this fails, and write_runs says which one it
+-- was. Locks the runs by id, then their tasks.
 select absurd.define_queue_function('fw', $template$
 create or replace function absurd."fw_{queue}"(
-    p_worker_id text, p_tasks uuid[], p_runs uuid[], p_steps text[], p_states jsonb[],
-    p_places integer[], p_ended uuid[], p_results jsonb[], p_renewed uuid[],
+    p_worker_id text, p_held uuid[], p_tasks uuid[], p_runs uuid[], p_steps text[],
+    p_states jsonb[], p_places integer[], p_ended uuid[], p_results jsonb[], p_renewed uuid[],
     p_seconds integer[]
 ) returns void
 language plpgsql set plan_cache_mode = force_generic_plan
@@ -14,18 +40,16 @@ set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $body$
 declare
     now timestamptz := absurd.current_time();
-    wanted uuid[] := array(
-        select distinct run from unnest(p_runs || p_ended || p_renewed) as runs (run));
     held integer;
     ended record;
 begin
     perform from absurd."r_{queue}" r
-    where r.run_id = any (wanted) and r.state = 'running' and r.claimed_by = p_worker_id
+    where r.run_id = any (p_held) and r.state = 'running' and r.claimed_by = p_worker_id
     order by r.run_id for update;
     get diagnostics held = row_count;
-    if held <> cardinality(wanted) then
+    if held <> cardinality(p_held) then
         raise exception '% of % runs are not held by this worker any more',
-            cardinality(wanted) - held, cardinality(wanted) using errcode = 'AB004';
+            cardinality(p_held) - held, cardinality(p_held) using errcode = 'AB004';
     end if;
     if p_runs <> '{}' then
         insert into absurd."c_{queue}"

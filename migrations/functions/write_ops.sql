@@ -101,7 +101,7 @@ begin
         return null;
     end if;
     perform absurd.held_run(p_queue_name, p_worker_id, run_id);
-    execute format('select absurd.%I($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)',
+    execute format('select absurd.%I($1, $11, $2, $3, $4, $5, $6, $7, $8, $9, $10)',
         absurd.queue_function('fw', p_queue_name))
         using p_worker_id,
             case when is_step then array[run.task_id] else '{}' end,
@@ -112,7 +112,7 @@ begin
             case when is_end then runs else '{}' end,
             case when is_end then array[p_write->'result'] else '{}' end,
             case when seconds > 0 then runs else '{}' end,
-            case when seconds > 0 then array[seconds] else '{}' end;
+            case when seconds > 0 then array[seconds] else '{}' end, runs;
     return null;
 end;
 $$;

@@ -138,13 +138,19 @@ const CALLS: &[(&str, &str)] = &[
                   is not null order by claim_expires_at limit 5) held))",
     ),
     (
+        "write_checkpoint",
+        "select absurd.fk_default('w', task_id, run_id, 'newest', '1', 1)
+          from (select * from absurd.r_default where state = 'running' and claimed_by = 'w'
+                and claim_expires_at is not null order by claim_expires_at limit 1) held",
+    ),
+    (
         "write_plain",
-        "select absurd.fw_default('w', array_agg(task_id), array_agg(run_id),
+        "select absurd.fw_default('w', array_agg(run_id), array_agg(task_id), array_agg(run_id),
             array_agg('newer'::text), array_agg('1'::jsonb), array_agg(1), '{}', '{}',
             array_agg(run_id), array_agg(60))
           from (select * from absurd.r_default where state = 'running' and claimed_by = 'w'
                 and claim_expires_at is not null order by claim_expires_at limit 5) held;
-         select absurd.fw_default('w', '{}', '{}', '{}', '{}', '{}', array_agg(run_id),
+         select absurd.fw_default('w', array_agg(run_id), '{}', '{}', '{}', '{}', '{}', array_agg(run_id),
             array_agg('1'::jsonb), '{}', '{}')
           from (select * from absurd.r_default where state = 'running' and claimed_by = 'w'
                 and claim_expires_at is not null order by claim_expires_at limit 2) held",

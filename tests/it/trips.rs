@@ -64,7 +64,8 @@ async fn a_task_of_n_fresh_steps_costs_claim_n_and_one() -> TestResult {
     let worker = quick_worker(&client).task(seven).concurrency(1);
     assert_eq!(worker.run_until_idle().await?, 1);
     let mut expected = vec!["features", "claim_runs"];
-    expected.extend(["write_plain"; STEPS + 1]);
+    expected.extend(["write_checkpoint"; STEPS]);
+    expected.push("write_plain");
     // The claim that finds nothing more ends `run_until_idle`.
     expected.push("claim_runs");
     assert_eq!(recorder.take(), expected);
@@ -81,7 +82,8 @@ async fn a_replay_costs_nothing_beyond_its_claim() -> TestResult {
     assert_eq!(worker.run_until_idle().await?, 2);
     let sent = recorder.take();
     // Seven checkpoints and the failure, then the second attempt's one completion.
-    assert_eq!(count(&sent, "write_plain"), STEPS + 1, "{sent:?}");
+    assert_eq!(count(&sent, "write_checkpoint"), STEPS, "{sent:?}");
+    assert_eq!(count(&sent, "write_plain"), 1, "{sent:?}");
     assert_eq!(count(&sent, "write_runs"), 1, "{sent:?}");
     assert_eq!(count(&sent, "claim_runs"), 3, "{sent:?}");
     assert_eq!(sent.len(), STEPS + 2 + 3 + 1, "{sent:?}");
@@ -97,7 +99,7 @@ async fn a_hundred_tasks_share_their_writes() -> TestResult {
     let worker = quick_worker(&client).task(seven).concurrency(100);
     assert_eq!(worker.run_until_idle().await?, 100);
     let sent = recorder.take();
-    let writes = count(&sent, "write_plain");
+    let writes = count(&sent, "write_plain") + count(&sent, "write_checkpoint");
     assert!(
         writes < 100 * (STEPS + 1) / 4,
         "{writes} batches for 800 writes"

@@ -11,7 +11,7 @@ use super::{
     ClaimedRow, Db, DbError, Repeat, ResultRow, Statement, Timestamptz, WriteRow, args,
     contract::needs_ours,
     statements as sql,
-    writes::{PlainWrites, Wait, WaitOn, Write},
+    writes::{PlainWrites, SingleCheckpoint, Wait, WaitOn, Write},
 };
 use crate::ids::{QueueName, RunId, TaskId};
 
@@ -288,6 +288,20 @@ impl Db {
     ) -> Result<(), DbError> {
         let bind = || writes.bind(worker);
         self.call_own(queue, &sql::WRITE_PLAIN, bind)
+            .await
+            .map(drop)
+    }
+
+    /// One checkpoint, without a renewal, or a refusal that [`Self::write_runs`] explains.
+    pub(crate) async fn write_checkpoint(
+        &self,
+        queue: &QueueName,
+        worker: &str,
+        write: &SingleCheckpoint<'_>,
+    ) -> Result<(), DbError> {
+        let SingleCheckpoint { task, run, .. } = write;
+        let bind = args![worker, task.0, run.0, write.step, write.state, write.place];
+        self.call_own(queue, &sql::WRITE_CHECKPOINT, bind)
             .await
             .map(drop)
     }

@@ -105,7 +105,10 @@ statements! {
     QUEUE_FUNCTION = "queue_function": "select absurd.queue_function('fr', $1)";
     /// A batch of checkpoints, good ends and renewals, all or none.
     WRITE_PLAIN = "write_plain":
-        "select absurd.\"fw_{queue}\"($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+        "select absurd.\"fw_{queue}\"($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    /// One checkpoint.
+    WRITE_CHECKPOINT = "write_checkpoint":
+        "select absurd.\"fk_{queue}\"($1, $2, $3, $4, $5, $6)";
     /// A batch of any writes, each with its answer.
     WRITE_RUNS = "write_runs":
         "select item, code, message, detail from absurd.write_runs($1, $2, $3)";

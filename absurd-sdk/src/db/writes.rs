@@ -1,5 +1,7 @@
 //! What a worker writes about the runs it holds: one enum, sent in batches.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -131,9 +133,43 @@ impl Write {
     }
 }
 
+/// A checkpoint that goes alone and moves no lease on: what a task that is alone writes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SingleCheckpoint<'a> {
+    pub(crate) task: TaskId,
+    pub(crate) run: RunId,
+    pub(crate) step: &'a str,
+    pub(crate) state: &'a Value,
+    pub(crate) place: Option<i32>,
+}
+
+impl<'a> SingleCheckpoint<'a> {
+    pub(crate) fn of(write: &'a Write) -> Option<Self> {
+        let Write::Checkpoint {
+            run,
+            task,
+            step,
+            place,
+            state,
+            extend: ..=0,
+        } = write
+        else {
+            return None;
+        };
+        Some(Self {
+            task: *task,
+            run: *run,
+            step,
+            state,
+            place: *place,
+        })
+    }
+}
+
 /// Writes that a queue's own function takes as lists, in one statement for each kind.
 #[derive(Debug, Default)]
 pub(crate) struct PlainWrites<'a> {
+    held: BTreeSet<RunId>,
     tasks: Vec<Uuid>,
     runs: Vec<Uuid>,
     steps: Vec<&'a str>,
@@ -148,6 +184,7 @@ pub(crate) struct PlainWrites<'a> {
 impl<'a> PlainWrites<'a> {
     /// Adds a write. One that [is not plain](Write::is_plain) has no list here.
     pub(crate) fn add(&mut self, write: &'a Write) {
+        self.held.insert(write.run());
         match write {
             Write::Checkpoint {
                 run,
@@ -182,7 +219,9 @@ impl<'a> PlainWrites<'a> {
 
     pub(crate) fn bind(&self, worker: &str) -> Result<PgArguments, BoxDynError> {
         let mut arguments = PgArguments::default();
+        let held: Vec<Uuid> = self.held.iter().map(|run| run.0).collect();
         arguments.add(worker)?;
+        arguments.add(held)?;
         arguments.add(&self.tasks)?;
         arguments.add(&self.runs)?;
         arguments.add(&self.steps)?;
