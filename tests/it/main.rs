@@ -25,6 +25,7 @@ mod queueing;
 mod replays;
 mod reports;
 mod schedules;
+mod spawning;
 mod steps;
 mod support;
 mod trips;

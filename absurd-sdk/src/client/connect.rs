@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::{BeforeSpawn, Client, Shared, SpawnOptions};
+use super::{BeforeSpawn, Client, Shared, SpawnOptions, Spawner};
 use crate::{
     config,
     db::{self, Db, PgPool},
@@ -105,8 +105,10 @@ impl ClientBuilder {
             Some(pool) => pool,
             None => own_pool(self.url, self.pool_size_max).await?,
         };
+        let db = Db::new(pool, self.observer);
         let shared = Shared {
-            db: Db::new(pool, self.observer),
+            spawner: Spawner::new(db.clone()),
+            db,
             default_max_attempts: attempts,
             before_spawn: self.before_spawn,
             listener: OnceLock::new(),

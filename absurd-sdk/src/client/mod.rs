@@ -11,6 +11,7 @@ mod queues;
 mod result;
 mod schedules;
 mod spawn;
+mod spawner;
 
 use std::{
     fmt,
@@ -48,6 +49,7 @@ use crate::{
 };
 
 pub(crate) use self::options::{Prepared, spawn_setters};
+use self::spawner::Spawner;
 
 /// Sees and changes every spawn's options before they are sent.
 type BeforeSpawn = dyn Fn(&str, &mut SpawnOptions) + Send + Sync;
@@ -61,6 +63,7 @@ pub struct Client {
 
 struct Shared {
     db: Db,
+    spawner: Spawner,
     default_max_attempts: u32,
     before_spawn: Option<Box<BeforeSpawn>>,
     listener: OnceLock<Listener>,
@@ -206,6 +209,10 @@ impl Client {
 
     pub(crate) fn db(&self) -> &Db {
         &self.shared.db
+    }
+
+    fn spawner(&self) -> &Spawner {
+        &self.shared.spawner
     }
 
     pub(crate) fn vault(&self) -> &Vault {

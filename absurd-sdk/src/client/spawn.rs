@@ -13,6 +13,7 @@ use super::{
     Client,
     options::{Prepared, SpawnOptions, spawn_setters},
     result::ResultOf,
+    spawner::NewSpawn,
 };
 use crate::{
     db::{NewTask, PgConnection, SpawnRow},
@@ -66,10 +67,16 @@ impl<'c, Output> Spawn<'c, Output> {
         let Prepared { queue, options, .. } = prepared;
         let what = || format!("the params of task `{}`", self.name);
         let params = self.client.vault().seal(what, params).await?;
-        let db = self.client.db();
-        let row = db
-            .spawn_task(self.connection, &queue, &self.name, &params, &options)
-            .await;
+        let spawn = NewSpawn {
+            queue: queue.clone(),
+            name: self.name,
+            params,
+            options,
+        };
+        let row = match self.connection {
+            Some(connection) => spawn.send(self.client.db(), Some(connection)).await,
+            None => self.client.spawner().spawn(spawn).await,
+        };
         let row = row.map_err(|error| Error::from_db(error, queue.as_str()))?;
         let client = Client {
             shared: self.client.shared.clone(),

@@ -16,7 +16,7 @@ mod timestamp;
 mod transaction;
 pub(crate) mod writes;
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use sqlx::{
@@ -120,6 +120,32 @@ impl DbError {
         let named = message.strip_prefix("queue \"")?;
         let queue = named.strip_suffix("\" does not exist")?;
         Some(queue.to_owned())
+    }
+
+    /// The same error for one more of those whom it befell together.
+    pub(crate) fn shared(error: &Arc<Self>) -> Self {
+        let source = sqlx::Error::Io(io::Error::other(Arc::clone(error)));
+        match &**error {
+            Self::Refused {
+                statement,
+                code,
+                message,
+            } => Self::Refused {
+                statement,
+                code: code.clone(),
+                message: message.clone(),
+            },
+            Self::Unavailable { statement, .. } => Self::Unavailable { statement, source },
+            Self::Answer { statement, .. } => Self::Answer { statement, source },
+        }
+    }
+
+    /// Nobody is there any more who could have sent the statement.
+    pub(crate) fn given_up(statement: &'static str) -> Self {
+        Self::Unavailable {
+            statement,
+            source: sqlx::Error::PoolClosed,
+        }
     }
 
     /// The answer lacks a row that was promised.

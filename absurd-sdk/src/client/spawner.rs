@@ -1,0 +1,203 @@
+//! Spawns that happen at the same time share their commits, without any delay: while some are on
+//! their way the next ones gather. A spawn that is alone goes at once and by itself.
+
+use std::{
+    collections::BTreeMap,
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use serde_json::Value;
+use tokio::{runtime::Handle, sync::oneshot};
+
+use crate::{
+    db::{Db, DbError, NewTask, PgConnection, SpawnRow, needs_ours},
+    ids::QueueName,
+};
+
+/// Calls under way at once. Two keep the database busy while one waits for the disk; more would
+/// only make each smaller.
+const FLIGHTS_MAX: usize = 2;
+
+/// A task on its way to the database.
+#[derive(Debug)]
+pub(super) struct NewSpawn {
+    pub(super) queue: QueueName,
+    pub(super) name: String,
+    pub(super) params: Value,
+    pub(super) options: Value,
+}
+
+/// Gathers the spawns of a client and of its clones.
+#[derive(Debug, Clone)]
+pub(super) struct Spawner {
+    db: Db,
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    orders: Vec<Order>,
+    flights: usize,
+}
+
+#[derive(Debug)]
+struct Order {
+    spawn: NewSpawn,
+    reply: oneshot::Sender<Result<SpawnRow, DbError>>,
+}
+
+/// A call under way. At its end, whatever that is, what has gathered goes next.
+#[derive(Debug)]
+struct Flight(Spawner);
+
+impl Spawner {
+    pub(super) fn new(db: Db) -> Self {
+        Self {
+            db,
+            waiting: Arc::default(),
+        }
+    }
+
+    /// Spawns a task, together with others if there are any. One that may have been spawned
+    /// before goes by itself: it can be sent again when its answer is lost.
+    pub(super) async fn spawn(&self, spawn: NewSpawn) -> Result<SpawnRow, DbError> {
+        if spawn.may_exist() {
+            return spawn.send(&self.db, None).await;
+        }
+        let answer = match self.board(spawn) {
+            Ok((flight, spawn)) => {
+                let row = spawn.send(&self.db, None).await;
+                drop(flight);
+                return row;
+            }
+            Err(answer) => answer,
+        };
+        // No answer: the runtime that the call was on has ended.
+        answer
+            .await
+            .unwrap_or_else(|_| Err(DbError::given_up("spawn_tasks")))
+    }
+
+    /// A flight of its own, or a place on the next one.
+    fn board(
+        &self,
+        spawn: NewSpawn,
+    ) -> Result<(Flight, NewSpawn), oneshot::Receiver<Result<SpawnRow, DbError>>> {
+        let mut waiting = self.waiting();
+        if waiting.flights < FLIGHTS_MAX {
+            waiting.flights += 1;
+            return Ok((Flight(self.clone()), spawn));
+        }
+        let (reply, answer) = oneshot::channel();
+        waiting.orders.push(Order { spawn, reply });
+        Err(answer)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Flight {
+    /// Takes all orders along, one call for each queue.
+    async fn together(&self, orders: Vec<Order>) {
+        let mut by_queue: BTreeMap<QueueName, Vec<Order>> = BTreeMap::new();
+        for order in orders {
+            let queue = order.spawn.queue.clone();
+            by_queue.entry(queue).or_default().push(order);
+        }
+        for (queue, orders) in by_queue {
+            self.to_queue(&queue, orders).await;
+        }
+    }
+
+    async fn send(&self, queue: &QueueName, orders: &[Order]) -> Result<Vec<SpawnRow>, DbError> {
+        let db = &self.0.db;
+        if db
+            .features()
+            .await?
+            .is_none_or(|features| !features.spawn_tasks)
+        {
+            return Err(needs_ours("tasks in one call"));
+        }
+        let tasks: Vec<NewTask<'_>> = orders.iter().map(|order| order.spawn.task()).collect();
+        db.spawn_tasks(None, queue, &tasks).await
+    }
+
+    async fn to_queue(&self, queue: &QueueName, orders: Vec<Order>) {
+        let db = &self.0.db;
+        match self.send(queue, &orders).await {
+            Ok(rows) => {
+                for (order, row) in orders.into_iter().zip(rows) {
+                    order.answer(Ok(row));
+                }
+            }
+            // One of them can't be spawned, or this schema knows no batch.
+            Err(DbError::Refused { .. }) => {
+                for order in orders {
+                    let row = order.spawn.send(db, None).await;
+                    order.answer(row);
+                }
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                for order in orders {
+                    order.answer(Err(DbError::shared(&error)));
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let orders = {
+            let mut waiting = self.0.waiting();
+            if waiting.orders.is_empty() {
+                waiting.flights -= 1;
+                return;
+            }
+            mem::take(&mut waiting.orders)
+        };
+        let Ok(runtime) = Handle::try_current() else {
+            // Nothing runs any more. Who waits learns it when the orders are dropped.
+            self.0.waiting().flights -= 1;
+            return;
+        };
+        let next = Self(self.0.clone());
+        runtime.spawn(async move { next.together(orders).await });
+    }
+}
+
+impl NewSpawn {
+    /// Sends it by itself.
+    pub(super) async fn send(
+        &self,
+        db: &Db,
+        on: Option<&mut PgConnection>,
+    ) -> Result<SpawnRow, DbError> {
+        db.spawn_task(on, &self.queue, &self.name, &self.params, &self.options)
+            .await
+    }
+
+    fn may_exist(&self) -> bool {
+        let has = |option| self.options.get(option).is_some();
+        has("idempotency_key") || has("unique")
+    }
+
+    fn task(&self) -> NewTask<'_> {
+        NewTask {
+            name: &self.name,
+            params: &self.params,
+            options: &self.options,
+        }
+    }
+}
+
+impl Order {
+    fn answer(self, row: Result<SpawnRow, DbError>) {
+        // The caller may have given up: the task exists all the same.
+        let _ = self.reply.send(row);
+    }
+}

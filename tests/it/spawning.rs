@@ -1,0 +1,131 @@
+//! Spawns that happen at the same time: they share calls and nothing else.
+
+use std::sync::Arc;
+
+use absurd_sdk::{
+    Client, TaskFilter,
+    prelude::{Context, TaskResult, task},
+};
+use absurd_test::{Database, Recorder, eventually};
+use futures::future::{join_all, try_join_all};
+use serde_json::{Value, json};
+
+use crate::support::{TestResult, quick_worker};
+
+#[task(name = "echo")]
+async fn echo(ctx: &mut Context, value: Value) -> TaskResult<Value> {
+    let _ = ctx;
+    Ok(value)
+}
+
+async fn recorded(database: &Database) -> TestResult<(Client, Arc<Recorder>)> {
+    let recorder = Arc::new(Recorder::default());
+    let client = Client::builder()
+        .url(database.url())
+        .observer(recorder.clone())
+        .connect()
+        .await?;
+    Ok((client, recorder))
+}
+
+#[tokio::test]
+async fn spawns_at_the_same_time_share_their_calls() -> TestResult {
+    let database = Database::start().await?;
+    let (client, recorder) = recorded(&database).await?;
+    let spawns = (0..100).map(|number| client.spawn(echo, json!(number)).into_future());
+    let handles = try_join_all(spawns).await?;
+    let calls = recorder.take();
+    assert!(calls.len() < 10, "{calls:?}");
+    quick_worker(&client).task(echo).run_until_idle().await?;
+    for (number, handle) in handles.iter().enumerate() {
+        assert_eq!(handle.result().await?, json!(number), "each has its own id");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_spawn_that_is_refused_fails_alone() -> TestResult {
+    let database = Database::start().await?;
+    let client = database.client();
+    // PostgreSQL stores no zero character in a text.
+    let spawns = (0..20).map(|number| {
+        let value = if number == 13 {
+            json!("\0")
+        } else {
+            json!(number)
+        };
+        client.spawn(echo, value).into_future()
+    });
+    let spawned = join_all(spawns).await;
+    let refused = spawned.iter().enumerate();
+    let refused = refused.filter(|(_, spawn)| spawn.is_err());
+    let refused: Vec<usize> = refused.map(|(number, _)| number).collect();
+    assert_eq!(refused, [13]);
+    assert_eq!(
+        client
+            .list_tasks(&TaskFilter::default(), None, 50)
+            .await?
+            .len(),
+        19
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_spawn_that_is_given_up_holds_nobody_up() -> TestResult {
+    let database = Database::start().await?;
+    let client = database.client();
+    let mut held = client.pool().begin().await?;
+    sqlx::query("lock table absurd.t_default")
+        .execute(&mut *held)
+        .await?;
+    let spawn = |number: u32| {
+        let client = client.clone();
+        tokio::spawn(async move { client.spawn(echo, json!(number)).await })
+    };
+    let given_up: Vec<_> = (0..2).map(spawn).collect();
+    let blocked = "select count(*) from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'";
+    eventually("both calls wait for the table", async || {
+        let waiting = sqlx::query_scalar(blocked).fetch_one(client.pool()).await;
+        waiting.is_ok_and(|count: i64| count == 2)
+    })
+    .await?;
+    let others: Vec<_> = (2..9).map(spawn).collect();
+    for task in &given_up {
+        task.abort();
+    }
+    held.rollback().await?;
+    for other in others {
+        other.await??;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_goes_to_its_queue() -> TestResult {
+    let database = Database::start().await?;
+    let client = database.client();
+    let other = client.on_queue("other")?;
+    other.create_queue().await?;
+    let spawns = (0..30).map(|number| {
+        let client = if number % 3 == 0 { &other } else { client };
+        client.spawn(echo, json!(number)).into_future()
+    });
+    try_join_all(spawns).await?;
+    assert_eq!(
+        client
+            .list_tasks(&TaskFilter::default(), None, 50)
+            .await?
+            .len(),
+        20
+    );
+    assert_eq!(
+        other
+            .list_tasks(&TaskFilter::default(), None, 50)
+            .await?
+            .len(),
+        10
+    );
+    Ok(())
+}
