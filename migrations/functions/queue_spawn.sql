@@ -4,7 +4,7 @@
 select absurd.define_queue_function('fs', $template$
 create or replace function absurd."fs_{queue}"(p_task_name text, p_params jsonb, options jsonb)
 returns table (task_id uuid, run_id uuid, attempt integer, created boolean)
-language plpgsql as $body$
+language plpgsql set plan_cache_mode = force_generic_plan as $body$
 declare
     attempts_max integer := absurd.check_spawn(p_task_name, options);
     key text := options->>'idempotency_key';
@@ -77,44 +77,46 @@ select absurd.define_queue_function('fm', $template$
 create or replace function absurd."fm_{queue}"(
     p_names text[], p_params jsonb[], p_options jsonb[]
 ) returns table (task_id uuid, run_id uuid)
-language plpgsql as $body$
+language plpgsql set plan_cache_mode = force_generic_plan as $body$
 declare
     now timestamptz := absurd.current_time();
     ticks bigint := absurd.uuidv7_ticks(now);
-    limited text[] := array(select l.subject from absurd.limits l
-        where l.queue_name = {literal} and l.scope = 'task');
 begin
     perform absurd.check_spawn(kind.name, kind.options)
     from (select distinct spawned.name, spawned.options
         from unnest(p_names, p_options) as spawned (name, options)) kind;
     return query
-        with task as materialized (
+        with spawned as materialized (
             select spawned.name, coalesce(spawned.params, 'null') as params, spawned.options,
                 absurd.uuidv7_at(ticks + spawned.place) as task_id
             from unnest(p_names, p_params, p_options) with ordinality
                 as spawned (name, params, options, place)
+        ), task as materialized (
+            select spawned.*, absurd.first_run_id(spawned.task_id) as run_id from spawned
         ), tasks as (
             insert into absurd."t_{queue}" (task_id, task_name, params, headers, retry_strategy,
                 max_attempts, cancellation, enqueue_at, state, attempts, last_attempt_run,
                 policy, attributes)
             select t.task_id, t.name, t.params, t.options->'headers',
                 t.options->'retry_strategy', (t.options->>'max_attempts')::integer,
-                t.options->'cancellation', now, 'pending', 1, absurd.first_run_id(t.task_id),
-                t.options->'policy', t.options->'attributes'
+                t.options->'cancellation', now, 'pending', 1, t.run_id, t.options->'policy',
+                t.options->'attributes'
             from task t
         ), runs as (
             insert into absurd."r_{queue}" (run_id, task_id, attempt, state, available_at,
                 created_at, priority, lane, cancel_at)
-            select absurd.first_run_id(t.task_id), t.task_id, 1, 'pending',
+            select t.run_id, t.task_id, 1, 'pending',
                 case when t.options ?| array['start_at', 'delay_seconds']
                     then absurd.start_time(t.options, now) else now end,
                 now, coalesce((t.options->>'priority')::integer, 0),
-                case when t.options ? 'key' or t.name = any (limited)
+                case when t.options ? 'key' or t.name = any (array(
+                        select l.subject from absurd.limits l
+                        where l.queue_name = {literal} and l.scope = 'task'))
                     then absurd.lane_of({literal}, t.name, t.options->>'key') end,
                 absurd.cancel_time(t.options->'cancellation', now, null)
             from task t
         )
-        select t.task_id, absurd.first_run_id(t.task_id) from task t;
+        select t.task_id, t.run_id from task t;
     perform absurd.wake_workers({literal});
 end;
 $body$

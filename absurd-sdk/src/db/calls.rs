@@ -3,6 +3,7 @@
 use serde_json::Value;
 use sqlx::{
     Arguments as _, PgConnection, Row as _,
+    error::BoxDynError,
     postgres::{PgArguments, PgRow},
     types::Json,
 };
@@ -139,30 +140,36 @@ impl Db {
         one(statement, &rows, SpawnRow::read)
     }
 
-    /// Spawns many tasks; the answer is in their order.
+    /// Spawns many tasks that have no key; the answer is in their order. In a transaction of the
+    /// caller it takes the way that never fails for a queue that lacks its own functions.
     pub(crate) async fn spawn_tasks(
         &self,
         on: Option<&mut PgConnection>,
         queue: &QueueName,
         tasks: &[NewTask<'_>],
     ) -> Result<Vec<SpawnRow>, DbError> {
-        let bind = || {
+        let lists = || -> Result<PgArguments, BoxDynError> {
             let names: Vec<&str> = tasks.iter().map(|task| task.name).collect();
             let params: Vec<_> = tasks.iter().map(|task| Json(task.params)).collect();
             let options: Vec<_> = tasks.iter().map(|task| Json(task.options)).collect();
-            let mut arguments = PgArguments::default();
-            arguments.add(queue.as_str())?;
-            arguments.add(names)?;
-            arguments.add(params)?;
-            arguments.add(options)?;
-            Ok(arguments)
+            args![names, params, options]()
         };
-        let rows = self
-            .call(on, &sql::SPAWN_TASKS, Repeat::Unsafe, bind)
-            .await?;
-        let rows = all(&sql::SPAWN_TASKS, &rows, SpawnRow::read)?;
+        let (statement, rows) = if on.is_some() {
+            let bind = || {
+                let mut arguments = lists()?;
+                arguments.add(queue.as_str())?;
+                Ok(arguments)
+            };
+            let statement = &sql::SPAWN_TASKS;
+            let rows = self.call(on, statement, Repeat::Unsafe, bind).await?;
+            (statement, rows)
+        } else {
+            let statement = &sql::SPAWN_NEW_TASKS;
+            (statement, self.call_own(queue, statement, lists).await?)
+        };
+        let rows = all(statement, &rows, SpawnRow::read)?;
         if rows.len() != tasks.len() {
-            return Err(DbError::row_missing(sql::SPAWN_TASKS.name));
+            return Err(DbError::row_missing(statement.name));
         }
         Ok(rows)
     }

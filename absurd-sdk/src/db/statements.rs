@@ -80,7 +80,11 @@ statements! {
         "select task_id, run_id, attempt, created from absurd.spawn_task($1, $2, $3, $4)";
     /// Thousands of tasks in one trip.
     SPAWN_TASKS = "spawn_tasks":
-        "select task_id, run_id, attempt, created from absurd.spawn_tasks($1, $2, $3, $4)";
+        "select task_id, run_id, attempt, created from absurd.spawn_tasks($4, $1, $2, $3)";
+    /// The same, for tasks that have no key.
+    SPAWN_NEW_TASKS = "spawn_new_tasks":
+        "select task_id, run_id, 1 as attempt, true as created
+           from absurd.\"fm_{queue}\"($1, $2, $3)";
     /// First write wins.
     EMIT_EVENT = "emit_event": "select absurd.emit_event($1, $2, $3)";
     /// No-op on a task that has ended.
