@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use serde_json::Value;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -22,6 +23,8 @@ use crate::{
 
 /// Most writes of one batch: bounds the statement's size and how long it holds its locks.
 const BATCH_MAX: usize = 500;
+/// Batches on their way at once. Two keep the database busy while one waits for the disk.
+const FLIGHTS_MAX: usize = 2;
 /// Writes that may wait for the writer before senders wait themselves.
 const BACKLOG_MAX: usize = 4096;
 
@@ -97,34 +100,80 @@ impl Writer {
     }
 
     pub(crate) async fn run(mut self) {
-        let mut batch = Vec::new();
+        let mut gathered = Vec::new();
+        let mut flights = FuturesUnordered::new();
+        let mut in_flight = HashSet::new();
         let mut pauses = None;
+        let orders = &mut self.orders;
+        let sender = Sender {
+            db: &self.db,
+            queue: &self.queue,
+            worker: &self.worker,
+        };
+        let mut is_open = true;
         loop {
-            if batch.is_empty() {
-                pauses = None;
-                if self.orders.recv_many(&mut batch, BATCH_MAX).await == 0 {
-                    return;
-                }
-            }
-            while batch.len() < BATCH_MAX
-                && let Ok(order) = self.orders.try_recv()
+            while is_open
+                && gathered.len() < BACKLOG_MAX
+                && let Ok(order) = orders.try_recv()
             {
-                batch.push(order);
+                gathered.push(order);
             }
-            batch = self.flush(batch).await;
-            if batch.is_empty() {
-                continue;
+            while flights.len() < FLIGHTS_MAX {
+                let batch = next_batch(&mut gathered, &in_flight);
+                let runs: HashSet<RunId> = batch.iter().map(|order| order.write.run()).collect();
+                if runs.is_empty() {
+                    break;
+                }
+                in_flight.extend(&runs);
+                flights.push(async move { (runs, sender.flush(batch).await) });
             }
-            // What is left is to be sent again: the database was away, or asked for it.
-            let pause = pauses
-                .get_or_insert_with(crate::db::pauses)
-                .next()
-                .unwrap_or_default();
-            tokio::time::sleep(pause).await;
-            batch = give_up_late(batch);
+            if !is_open && flights.is_empty() {
+                return;
+            }
+            tokio::select! {
+                Some((runs, again)) = flights.next() => {
+                    in_flight.retain(|run| !runs.contains(run));
+                    if again.is_empty() {
+                        pauses = None;
+                        continue;
+                    }
+                    // The database was away, or asked for it.
+                    let pauses = pauses.get_or_insert_with(crate::db::pauses);
+                    tokio::time::sleep(pauses.next().unwrap_or_default()).await;
+                    gathered.splice(0..0, again);
+                    gathered = give_up_late(gathered);
+                }
+                count = orders.recv_many(&mut gathered, BATCH_MAX),
+                    if is_open && gathered.len() < BACKLOG_MAX => is_open = count > 0,
+            }
         }
     }
+}
 
+/// What may go now: of runs with nothing on its way, in the order of the orders.
+fn next_batch(gathered: &mut Vec<Order>, in_flight: &HashSet<RunId>) -> Vec<Order> {
+    let mut batch = Vec::new();
+    let mut rest = Vec::new();
+    for order in gathered.drain(..) {
+        if batch.len() < BATCH_MAX && !in_flight.contains(&order.write.run()) {
+            batch.push(order);
+        } else {
+            rest.push(order);
+        }
+    }
+    *gathered = rest;
+    batch
+}
+
+/// Sends batches of one worker.
+#[derive(Clone, Copy)]
+struct Sender<'a> {
+    db: &'a Db,
+    queue: &'a QueueName,
+    worker: &'a str,
+}
+
+impl Sender<'_> {
     /// Sends a batch and returns what has to be sent again.
     async fn flush(&self, batch: Vec<Order>) -> Vec<Order> {
         let batched = match self.db.features().await {
@@ -168,7 +217,7 @@ impl Writer {
     }
 
     async fn send_plain(&self, batch: &[Order]) -> Result<(), DbError> {
-        let (db, queue, worker) = (&self.db, &self.queue, self.worker.as_str());
+        let Self { db, queue, worker } = self;
         if let [order] = batch
             && let Some(checkpoint) = SingleCheckpoint::of(&order.write)
         {
@@ -185,7 +234,7 @@ impl Writer {
         let writes: Vec<&Write> = batch.iter().map(|order| &order.write).collect();
         match self
             .db
-            .write_runs(None, &self.queue, &self.worker, &writes)
+            .write_runs(None, self.queue, self.worker, &writes)
             .await
         {
             Ok(rows) => settle(batch, rows),
@@ -207,7 +256,7 @@ impl Writer {
 
     async fn flush_one_by_one(&self, batch: Vec<Order>) -> Vec<Order> {
         let sent = batch.into_iter().map(|order| async {
-            let answer = self.db.write_by_contract(&self.queue, &order.write).await;
+            let answer = self.db.write_by_contract(self.queue, &order.write).await;
             (order, answer)
         });
         let answered = futures::future::join_all(sent).await;

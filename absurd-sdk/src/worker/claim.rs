@@ -7,6 +7,7 @@ use tokio::{sync::watch, task::JoinSet, time::Instant};
 use super::{
     Shared,
     execute::execute,
+    slots::Slots,
     wakeup::{Cancels, Wakeup},
 };
 use crate::{
@@ -30,6 +31,7 @@ pub(super) struct ClaimLoop {
     stopping: watch::Receiver<bool>,
     /// The only list of running work; dropping it drops the work.
     running: JoinSet<RunId>,
+    slots: Slots,
     leases: HashMap<RunId, Lease>,
     executed: usize,
     /// Whether it waits for notifications.
@@ -44,6 +46,7 @@ impl ClaimLoop {
             shared,
             stopping,
             running: JoinSet::new(),
+            slots: Slots::default(),
             leases: HashMap::new(),
             executed: 0,
             listens: false,
@@ -66,9 +69,9 @@ impl ClaimLoop {
         let mut cancels = Cancels::of(&self.shared);
         let mut stopping = self.stopping.clone();
         while !*stopping.borrow() {
-            if hungry && self.room() > 0 {
+            if hungry && self.free_slots() > 0 {
                 wakeup.begin_look();
-                hungry = match self.claim().await {
+                hungry = match self.claim(self.free_slots()).await {
                     Ok(claimed) => self.is_to_look_again(claimed),
                     Err(error) => {
                         tracing::error!(%error, "can't claim, trying again");
@@ -80,11 +83,12 @@ impl ClaimLoop {
             tokio::select! {
                 _ = stopping.changed() => {}
                 Some(ended) = self.running.join_next() => {
-                    // A freed slot may find more of a full claim; an empty queue stays empty.
-                    hungry |= self.was_full();
                     self.forget(ended);
                     self.forget_all_ended();
                 }
+                // For the loop to look whether it is hungry: after a claim that took all it asked
+                // for, it is; an empty queue stays empty.
+                () = self.slots.freed() => {}
                 () = wakeup.wait(), if !hungry => hungry = true,
                 _ = renewals.tick() => self.renew(Renew::Stale).await,
                 () = cancels.heard(), if !self.leases.is_empty() => {
@@ -102,8 +106,9 @@ impl ClaimLoop {
         let lease = self.shared.plan.lease;
         let mut renewals = tokio::time::interval(lease / RENEWALS_PER_LEASE);
         loop {
-            let claimed = if self.room() > 0 {
-                self.claim().await?
+            let room = self.shared.plan.concurrency - self.running.len();
+            let claimed = if room > 0 {
+                self.claim(room).await?
             } else {
                 Claimed::Nothing
             };
@@ -123,7 +128,7 @@ impl ClaimLoop {
     /// Claims once and executes what came.
     pub(super) async fn run_batch(mut self) -> Result<usize, Error> {
         self.shared.client.features().await?;
-        self.claim().await?;
+        self.claim(self.shared.plan.concurrency).await?;
         let lease = self.shared.plan.lease;
         let mut renewals = tokio::time::interval(lease / RENEWALS_PER_LEASE);
         while !self.running.is_empty() {
@@ -135,8 +140,12 @@ impl ClaimLoop {
         Ok(self.executed)
     }
 
-    fn room(&self) -> usize {
-        self.shared.plan.concurrency - self.running.len()
+    /// Room for more functions. As many again may have ended without being written yet.
+    fn free_slots(&self) -> usize {
+        let places = self.shared.plan.concurrency;
+        let unwritten = self.running.len();
+        let free = places.saturating_sub(self.slots.taken());
+        free.min((2 * places).saturating_sub(unwritten))
     }
 
     /// Whether there may be more at once. A worker that has just been noted as idle looks once
@@ -157,13 +166,8 @@ impl ClaimLoop {
         !was_known
     }
 
-    /// Whether all slots were taken before the last one became free.
-    fn was_full(&self) -> bool {
-        self.room() == 1
-    }
-
-    async fn claim(&mut self) -> Result<Claimed, Error> {
-        let quantity = self.room().min(self.shared.plan.batch_size);
+    async fn claim(&mut self, room: usize) -> Result<Claimed, Error> {
+        let quantity = room.min(self.shared.plan.batch_size);
         let asked = Instant::now();
         let rows = self.claim_rows(quantity).await?;
         let claimed = match rows.len() {
@@ -176,7 +180,8 @@ impl ClaimLoop {
             let lease = Lease::new(asked, self.shared.plan.lease);
             self.leases.insert(run_id, lease.clone());
             self.executed += 1;
-            let execution = execute(Arc::clone(&self.shared), row, lease, asked);
+            let slot = self.slots.take();
+            let execution = execute(Arc::clone(&self.shared), row, lease, asked, slot);
             self.running.spawn(async move {
                 execution.await;
                 run_id

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::{Execution, Shared, outcome::Outcome, panics, report::Report};
+use super::{Execution, Shared, outcome::Outcome, panics, report::Report, slots::Slot};
 use crate::{
     context::{Context, as_run},
     db::ClaimedRow,
@@ -19,7 +19,13 @@ use crate::{
 };
 
 /// Takes a run to its end here: a result, a failure, a park, or back to the queue.
-pub(super) async fn execute(shared: Arc<Shared>, row: ClaimedRow, lease: Lease, asked: Instant) {
+pub(super) async fn execute(
+    shared: Arc<Shared>,
+    row: ClaimedRow,
+    lease: Lease,
+    asked: Instant,
+    slot: Slot,
+) {
     let span = tracing::info_span!(
         "run",
         task = %row.task_name, task_id = %row.task_id, run_id = %row.run_id, attempt = row.attempt,
@@ -33,6 +39,7 @@ pub(super) async fn execute(shared: Arc<Shared>, row: ClaimedRow, lease: Lease, 
                 None => run(&shared, handler, row, lease, asked).await,
             },
         };
+        drop(slot);
         report.send(&shared, outcome).await;
     };
     work.instrument(span).await;

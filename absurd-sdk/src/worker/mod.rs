@@ -6,13 +6,14 @@ mod options;
 mod outcome;
 mod panics;
 mod report;
+mod slots;
 mod wakeup;
 
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
 use tokio::{
     sync::watch,
-    task::{JoinError, JoinHandle},
+    task::{JoinError, JoinHandle, JoinSet},
 };
 
 pub use self::options::{Execution, TerminalWhen, WorkerBuilder, WrapExecution};
@@ -25,6 +26,9 @@ use crate::{
     task::TaskSchema,
     writer::{Writer, WriterHandle},
 };
+
+/// Says that the writer's task has panicked, which is our fault.
+const WRITER_GONE: &str = "the writer has ended before the worker";
 
 /// Executes the tasks of one queue.
 pub struct Worker {
@@ -58,8 +62,7 @@ impl Worker {
     /// work is handed back without spending an attempt, after the grace period if one was
     /// set. Returns when all of that is written.
     pub async fn run_until(self, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let (claims, writer, stopping) = self.parts();
-        let writing = Box::pin(writer.run());
+        let (claims, mut writing, stopping) = self.parts();
         let stop = async {
             stop.await;
             stopping.send_replace(true);
@@ -69,29 +72,27 @@ impl Worker {
             // Boxed: these futures are large, and would make every caller's so.
             done = Box::pin(claims.run()) => done,
             () = stop => Ok(()),
-            () = writing => Ok(()),
+            _ = writing.join_next() => Err(Error::Worker(WRITER_GONE.to_owned())),
         }
     }
 
     /// Works until nothing of the queue is due or running here, then returns how many runs
     /// it executed. Sleeping tasks are left asleep.
     pub async fn run_until_idle(self) -> Result<usize, Error> {
-        let (claims, writer, _stopping) = self.parts();
-        let writing = Box::pin(writer.run());
+        let (claims, mut writing, _stopping) = self.parts();
         tokio::select! {
             done = Box::pin(claims.run_until_idle()) => done,
-            () = writing => Ok(0),
+            _ = writing.join_next() => Err(Error::Worker(WRITER_GONE.to_owned())),
         }
     }
 
     /// Claims one batch, executes it, and returns how many runs that were: for schedulers and
     /// tests that decide themselves when to look for work.
     pub async fn run_batch(self) -> Result<usize, Error> {
-        let (claims, writer, _stopping) = self.parts();
-        let writing = Box::pin(writer.run());
+        let (claims, mut writing, _stopping) = self.parts();
         tokio::select! {
             done = Box::pin(claims.run_batch()) => done,
-            () = writing => Ok(0),
+            _ = writing.join_next() => Err(Error::Worker(WRITER_GONE.to_owned())),
         }
     }
 
@@ -109,10 +110,14 @@ impl Worker {
         }
     }
 
-    fn parts(self) -> (ClaimLoop, Writer, watch::Sender<bool>) {
+    /// The writer is a task of its own, so that it has a processor of its own; it ends with its
+    /// handle here.
+    fn parts(self) -> (ClaimLoop, JoinSet<()>, watch::Sender<bool>) {
         let queue = self.client.queue().clone();
         let id = self.plan.worker_id.clone();
         let (handle, writer) = Writer::new(self.client.db().clone(), queue, id);
+        let mut writing = JoinSet::new();
+        writing.spawn(writer.run());
         let stopping = watch::Sender::new(false);
         let shared = Shared {
             client: self.client,
@@ -123,7 +128,7 @@ impl Worker {
         };
         (
             ClaimLoop::new(Arc::new(shared), stopping.subscribe()),
-            writer,
+            writing,
             stopping,
         )
     }
