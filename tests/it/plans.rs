@@ -150,8 +150,8 @@ const CALLS: &[(&str, &str)] = &[
             array_agg(run_id), array_agg(60))
           from (select * from absurd.r_default where state = 'running' and claimed_by = 'w'
                 and claim_expires_at is not null order by claim_expires_at limit 5) held;
-         select absurd.fw_default('w', array_agg(run_id), '{}', '{}', '{}', '{}', '{}', array_agg(run_id),
-            array_agg('1'::jsonb), '{}', '{}')
+         select absurd.fw_default('w', array_agg(run_id), '{}', '{}', '{}', '{}', '{}',
+            array_agg(run_id), array_agg('1'::jsonb), '{}', '{}')
           from (select * from absurd.r_default where state = 'running' and claimed_by = 'w'
                 and claim_expires_at is not null order by claim_expires_at limit 2) held",
     ),
