@@ -53,6 +53,11 @@ impl Database {
         Self::create(server.url("postgres"), None, true).await
     }
 
+    /// A database without the schema, on a server of the test's own. It has no client yet.
+    pub async fn empty_on(server: &Postgres) -> Result<Self, TestError> {
+        Self::create(server.url("postgres"), None, false).await
+    }
+
     /// The URL, with the password.
     pub fn url(&self) -> &str {
         &self.url
@@ -62,7 +67,7 @@ impl Database {
     ///
     /// # Panics
     ///
-    /// On a database made by [`Database::empty`].
+    /// On a database made by [`Database::empty`] or [`Database::empty_on`].
     pub fn client(&self) -> &Client {
         #[expect(
             clippy::expect_used,

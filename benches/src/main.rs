@@ -27,12 +27,13 @@ mod workloads;
 
 mod table;
 
+mod peers;
 mod report;
 
 use std::{collections::BTreeMap, fs, path::PathBuf, process::ExitCode};
 
 use absurd_sdk::chain;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -59,6 +60,12 @@ struct Cli {
     /// Writes all that was measured to this file.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// W1 to W7 on what the registries offer, beside our engine, instead of against the limit.
+    #[arg(long)]
+    peers: bool,
+    /// Only these peers, for example `dbos-py,pg-boss`; ours comes along.
+    #[arg(long, value_delimiter = ',', requires = "peers")]
+    peer: Vec<String>,
     #[command(subcommand)]
     part: Option<Part>,
 }
@@ -80,6 +87,23 @@ enum Part {
         #[arg(long, default_value = "docs")]
         out: PathBuf,
     },
+    /// Our engine as one of the peers.
+    #[command(hide = true)]
+    Peer {
+        /// How it hears of tasks.
+        manner: Manner,
+        /// What it is to do, as JSON.
+        order: String,
+    },
+}
+
+/// How a worker hears of tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Manner {
+    /// The schema notifies.
+    Notified,
+    /// It asks.
+    Polling,
 }
 
 #[tokio::main]
@@ -88,6 +112,11 @@ async fn main() -> ExitCode {
     let done = match &cli.part {
         Some(Part::Worker { order }) => worker::serve(order).await.map(|()| true),
         Some(Part::Report { file, out }) => report::refresh(file, out).map(|()| true),
+        Some(Part::Peer { manner, order }) => {
+            let is_polling = *manner == Manner::Polling;
+            peers::serve(is_polling, order).await.map(|()| true)
+        }
+        None if cli.peers => compare(&cli).await,
         None => run(&cli).await,
     };
     match done {
@@ -137,6 +166,24 @@ async fn run(cli: &Cli) -> Result<bool> {
         write(path, &report)?;
     }
     Ok(failed.is_empty())
+}
+
+/// Runs the peers and reports; false when one of them failed.
+async fn compare(cli: &Cli) -> Result<bool> {
+    let workloads = peers::chosen_workloads(&cli.only)?;
+    let chosen = peers::chosen_peers(&cli.peer)?;
+    let scale = Scale::of(cli.quick, cli.smoke);
+    let server = Server::start(&scale).await?;
+    let machine = machine::describe(&server).await?;
+    println!("{}", table::heading(&machine, &scale));
+    let (all_well, found) = peers::run(&server, &scale, &chosen, &workloads).await?;
+    if let Some(path) = &cli.json {
+        write(
+            path,
+            &json!({ "machine": machine, "scale": scale, "peers": found }),
+        )?;
+    }
+    Ok(all_well)
 }
 
 /// One workload, with what PostgreSQL says of its statements.

@@ -31,7 +31,7 @@ pub(crate) struct Server {
     counts_statements: bool,
 }
 
-/// A fresh database with the schema and the queue `default`.
+/// A fresh database; with the schema and the queue `default`, unless it was asked for blank.
 #[derive(Debug)]
 pub(crate) struct Arena {
     database: Database,
@@ -77,6 +77,12 @@ impl Server {
     /// A fresh database.
     pub(crate) async fn arena(&self) -> Result<Arena> {
         let database = Database::on(&self.postgres).await?;
+        Ok(Arena { database })
+    }
+
+    /// A fresh database without any schema.
+    pub(crate) async fn blank_arena(&self) -> Result<Arena> {
+        let database = Database::empty_on(&self.postgres).await?;
         Ok(Arena { database })
     }
 

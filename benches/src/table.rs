@@ -63,11 +63,11 @@ pub(crate) fn cost_table<'a>(costs: impl Iterator<Item = (&'a str, &'a str, &'a 
 }
 
 /// A table without rows, in Markdown.
-pub(crate) fn empty(header: &[&str]) -> Table {
+pub(crate) fn empty<T: ToString>(header: &[T]) -> Table {
     let mut table = Table::new();
     table
         .load_preset(presets::ASCII_MARKDOWN)
-        .set_header(header.to_vec());
+        .set_header(header.iter().map(ToString::to_string));
     table
 }
 

@@ -188,7 +188,8 @@ pub(crate) async fn serve(order: &str) -> Result {
     say(&Message::Done(report)).await
 }
 
-async fn say(message: &Message) -> Result {
+/// Says something to the process that started this one.
+pub(crate) async fn say(message: &impl Serialize) -> Result {
     let mut out = stdout();
     out.write_all((serde_json::to_string(message)? + "\n").as_bytes())
         .await?;

@@ -9,7 +9,11 @@ pub(crate) fn start(words: &[&str]) -> Result {
     if let ["--pure", words @ ..] = words {
         return pure(words);
     }
-    setup::for_benches()?;
+    if words.contains(&"--peers") {
+        setup::for_peers()?;
+    } else {
+        setup::for_benches()?;
+    }
     let mut bench = cargo();
     bench.args(["run", "--quiet", "--profile", "bench-run"]);
     bench.args(["--package", "benches", "--bin", "bench", "--"]);

@@ -34,6 +34,9 @@ usage: cargo xtask <command>
                     --json FILE
   bench report FILE tables and plots of docs/performance.md, from what --json has written
   bench --pure [..] what runs in our process for each step, without a database, by Criterion
+  bench --peers [..]
+                    what other libraries cost, beside ours: --quick, --only W3,W4, --json FILE,
+                    --peer dbos-py,pg-boss
   demo [--exit]     the imaging pipeline with a killed worker; --exit does not wait at the end
 ";
 

@@ -3,6 +3,8 @@
 //! Debian packages come from apt-get, the rest lands in `target/tools`, where
 //! `cargo clean` finds it and nothing else is touched.
 
+mod peers;
+
 use std::env;
 use std::ffi::OsString;
 use std::fs;
@@ -10,6 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+pub(crate) use self::peers::for_peers;
 use crate::process::{Result, cargo, command, output, root, run};
 
 /// A private server for each test run.
