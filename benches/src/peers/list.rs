@@ -174,7 +174,9 @@ const DUROXIDE: Checks = Checks {
     unfinished: "select (select count(*) from orchestrator_queue)
         + (select count(*) from executions where status <> 'Completed')",
     finished: Some("select count(*) from executions where status = 'Completed'"),
-    steps: Some("select count(*) from history where event_type = 'ActivityCompleted'"),
+    steps: Some(
+        r#"select count(*) from history where event_data like '%"type":"ActivityCompleted"%'"#,
+    ),
 };
 
 /// All of them, in the order of the table.

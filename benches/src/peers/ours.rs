@@ -39,11 +39,12 @@ pub(crate) async fn serve(is_polling: bool, order: &str) -> Result {
     let pool = client.pool();
     drop(try_join_all((0..connections).map(|_| pool.acquire())).await?);
     let mut worker = Worker::builder(&client).concurrency(CONCURRENCY);
-    let mut text = format!("concurrency {CONCURRENCY}");
+    let mut hears = "notified".to_owned();
     if is_polling {
         worker = worker.poll_interval(POLL_EVERY);
-        text += &format!(", asks every {} ms", POLL_EVERY.as_millis());
+        hears = format!("polls every {} ms", POLL_EVERY.as_millis());
     }
+    let text = format!("{CONCURRENCY} runs at once, {connections} connections, {hears}");
     say(&Message::Note { text }).await?;
     let measured = match order.workload {
         Workload::W1 => spawned(&client, &order).await?,

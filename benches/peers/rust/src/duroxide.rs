@@ -89,7 +89,8 @@ async fn resumed(order: &Order, client: &Client, moments: &Moments) -> Result {
     for number in 0..count {
         spawn(client, "resume", number, number.to_string()).await?;
     }
-    let parked = "select count(*) from history where event_type = 'ExternalSubscribed'";
+    let parked = r#"select count(*) from history
+        where event_data like '%"type":"ExternalSubscribed"%'"#;
     shared::wait_for_count(order, parked, count).await?;
     shared::samples(order, async |number| {
         client.raise_event(instance(number), EVENT, "").await?;
