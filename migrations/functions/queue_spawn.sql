@@ -82,9 +82,12 @@ declare
     now timestamptz := absurd.current_time();
     ticks bigint := absurd.uuidv7_ticks(now);
 begin
-    perform absurd.check_spawn(kind.name, kind.options)
-    from (select distinct spawned.name, spawned.options
-        from unnest(p_names, p_options) as spawned (name, options)) kind;
+    -- Of the rest there is nothing to refuse.
+    perform absurd.check_spawn(spawned.name, spawned.options)
+    from unnest(p_names, p_options) as spawned (name, options)
+    where coalesce(trim(spawned.name), '') = ''
+        or spawned.options ?| array['retry_strategy', 'key', 'attributes']
+        or (spawned.options->>'max_attempts')::integer < 1;
     return query
         with spawned as materialized (
             select spawned.name, coalesce(spawned.params, 'null') as params, spawned.options,
