@@ -344,3 +344,46 @@ fn give_up_late(batch: Vec<Order>) -> Vec<Order> {
     }
     rest
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn renewal(run: u128, seconds: i32) -> Order {
+        let (reply, _) = oneshot::channel();
+        Order {
+            write: Write::Extend {
+                run: RunId(Uuid::from_u128(run)),
+                seconds,
+            },
+            give_up: Instant::now(),
+            reply,
+        }
+    }
+
+    fn seconds(orders: &[Order]) -> Vec<i32> {
+        let seconds = orders.iter().map(|order| match order.write {
+            Write::Extend { seconds, .. } => seconds,
+            _ => 0,
+        });
+        seconds.collect()
+    }
+
+    #[test]
+    fn a_run_has_no_writes_in_two_batches_at_once() {
+        let mut gathered = vec![renewal(1, 1), renewal(2, 2), renewal(1, 3)];
+        let on_its_way = HashSet::from([RunId(Uuid::from_u128(1))]);
+        assert_eq!(seconds(&next_batch(&mut gathered, &on_its_way)), [2]);
+        assert_eq!(seconds(&gathered), [1, 3], "in their order");
+        assert_eq!(seconds(&next_batch(&mut gathered, &HashSet::new())), [1, 3]);
+    }
+
+    #[test]
+    fn a_batch_is_bounded_and_nothing_is_lost() {
+        let mut gathered: Vec<Order> = (0..).take(BATCH_MAX + 1).map(|n| renewal(n, 1)).collect();
+        assert_eq!(next_batch(&mut gathered, &HashSet::new()).len(), BATCH_MAX);
+        assert_eq!(gathered.len(), 1);
+    }
+}

@@ -233,3 +233,30 @@ async fn an_aborted_worker_leaves_its_work_to_the_next() -> TestResult {
     assert_eq!(attempts(client, handle.task_id()).await?.len(), 2);
     Ok(())
 }
+
+#[tokio::test]
+async fn the_next_task_begins_while_an_end_is_being_written() -> TestResult {
+    let database = Database::start().await?;
+    let client = database.client();
+    let (gate, counter) = (Gate::default(), Counter::default());
+    let first = client.spawn(gated, ()).await?;
+    let second = client.spawn(gated, ()).await?;
+    let worker = quick_worker(client).task(gated).concurrency(1);
+    let worker = worker.state(gate.clone()).state(counter.clone());
+    let worker = worker.build()?.start();
+    gate.0.entered.notified().await;
+    let mut holder = client.pool().begin().await?;
+    sqlx::query("select from absurd.t_default where task_id = $1 for update")
+        .bind(first.task_id().0)
+        .execute(&mut *holder)
+        .await?;
+    gate.0.leave.notify_one();
+    gate.0.entered.notified().await;
+    assert_eq!(counter.get(), 2, "the second one runs");
+    holder.rollback().await?;
+    gate.0.leave.notify_one();
+    first.result().await?;
+    second.result().await?;
+    worker.stop().await?;
+    Ok(())
+}
