@@ -83,6 +83,9 @@ enum Part {
     Report {
         /// The file that `--json` has written, of all workloads.
         file: PathBuf,
+        /// The file that `--peers --json` has written; without it their table stays as it is.
+        #[arg(long)]
+        peers: Option<PathBuf>,
         /// The folder that holds performance.md.
         #[arg(long, default_value = "docs")]
         out: PathBuf,
@@ -111,7 +114,9 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match &cli.part {
         Some(Part::Worker { order }) => worker::serve(order).await.map(|()| true),
-        Some(Part::Report { file, out }) => report::refresh(file, out).map(|()| true),
+        Some(Part::Report { file, peers, out }) => {
+            report::refresh(file, peers.as_deref(), out).map(|()| true)
+        }
         Some(Part::Peer { manner, order }) => {
             let is_polling = *manner == Manner::Polling;
             peers::serve(is_polling, order).await.map(|()| true)

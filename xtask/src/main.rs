@@ -32,7 +32,8 @@ usage: cargo xtask <command>
   schema --check    fail if the schema cannot be printed
   bench [..]        what the engine costs, against what PostgreSQL can do: --quick, --only W3,W4,
                     --json FILE
-  bench report FILE tables and plots of docs/performance.md, from what --json has written
+  bench report FILE tables and plots of docs/performance.md, from what --json has written;
+                    --peers FILE for those of other libraries
   bench --pure [..] what runs in our process for each step, without a database, by Criterion
   bench --peers [..]
                     what other libraries cost, beside ours: --quick, --only W3,W4, --json FILE,

@@ -5,12 +5,13 @@ mod capacity;
 mod costs;
 mod latencies;
 mod page;
+mod peers;
 mod svg;
 mod targets;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     error::Result,
@@ -46,9 +47,8 @@ struct Found {
 }
 
 /// Replaces the marked parts of `performance.md` in this folder, and its plots.
-pub(crate) fn refresh(file: &Path, folder: &Path) -> Result {
-    let measured: Measured = serde_json::from_str(&read(file)?)
-        .map_err(|error| format!("{} is not what --json writes: {error}", file.display()))?;
+pub(crate) fn refresh(file: &Path, peers: Option<&Path>, folder: &Path) -> Result {
+    let measured: Measured = from_json(file)?;
     measured.check()?;
     let document = folder.join("performance.md");
     let mut text = read(&document)?;
@@ -60,6 +60,10 @@ pub(crate) fn refresh(file: &Path, folder: &Path) -> Result {
         ("capacity", capacity::text(&measured)),
     ] {
         text = page::replaced(&text, name, &content)?;
+    }
+    if let Some(file) = peers {
+        let peers: peers::Compared = from_json(file)?;
+        text = page::replaced(&text, "peers", &peers.text())?;
     }
     let plots = folder.join("performance");
     fs::create_dir_all(&plots).map_err(|error| format!("{}: {error}", plots.display()))?;
@@ -73,6 +77,11 @@ pub(crate) fn refresh(file: &Path, folder: &Path) -> Result {
         file.display()
     );
     Ok(())
+}
+
+fn from_json<T: DeserializeOwned>(file: &Path) -> Result<T> {
+    let read = serde_json::from_str(&read(file)?);
+    read.map_err(|error| format!("{} is not what --json writes: {error}", file.display()).into())
 }
 
 impl Measured {
