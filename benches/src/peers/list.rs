@@ -314,7 +314,8 @@ const PEERS: &[Peer] = &[
         checks: None,
         note: "Has a server with a log and storage of its own instead of PostgreSQL, so nothing \
                is in one transaction with the application's data. Has no bulk spawn. Its server \
-               pushes: in W3 and W4 the first thousand had begun when the clock started.",
+               pushes: in W3 and W4 the first thousand had begun when the clock started, and in W6 \
+               and W7 many handlers before the call had returned, which counts as no time.",
     },
     Peer {
         name: "pg-boss",

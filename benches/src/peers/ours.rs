@@ -20,8 +20,8 @@ use crate::{
 /// Runs at once where many tasks wait.
 const CONCURRENCY: usize = 256;
 /// How often it asks where nothing tells it of tasks: upstream's schema has no notifications.
-/// Where there are some, the default is right.
-const POLL_EVERY: Duration = Duration::from_millis(10);
+/// Where there are some, the default is right. Upstream's own clients ask as often.
+const POLL_EVERY: Duration = Duration::from_millis(5);
 /// How often it looks whether all ends are recorded.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// Far above any latency.
