@@ -9,7 +9,7 @@ import shared
 from shared import order
 
 # Tuning: asynchronous tasks, 32 at once on sixteen connections, notified of new jobs, and a poll
-# that only stands by; it fetches jobs one by one, and more at once gained nothing.
+# that only stands by; it fetches jobs one by one.
 CONNECTIONS = 16
 CONCURRENCY = 32
 
