@@ -1,12 +1,11 @@
 -- A claim that brings what an execution needs: one trip instead of one more for each run.
 
 -- As claim_task, with the checkpoints that each run may see: their names, states and places, in
--- this order. Where they are more than `p_checkpoint_rows` or longer than `p_checkpoint_bytes`
--- they stay behind, and `more_checkpoints` says so. A worker that `p_listens` and gets fewer runs
--- than it asks for is to be notified of the next.
+-- this order. Where they are more than 2,000 or longer than 1 MiB they stay behind, and
+-- `more_checkpoints` says so. A worker that `p_listens` and gets fewer runs than it asks for is to
+-- be notified of the next.
 create or replace function absurd.claim_runs(
     p_queue_name text, p_worker_id text, p_claim_timeout integer, p_qty integer,
-    p_checkpoint_rows integer default 2000, p_checkpoint_bytes integer default 1048576,
     p_listens boolean default false
 ) returns table (
     run_id uuid, task_id uuid, attempt integer, task_name text, params jsonb,
@@ -17,10 +16,9 @@ create or replace function absurd.claim_runs(
 )
 language plpgsql as $$
 begin
-    return query execute format('select * from absurd.%I($1, $2, $3, $4, $5, $6)',
+    return query execute format('select * from absurd.%I($1, $2, $3, $4)',
         absurd.queue_function('fr', p_queue_name))
-        using p_worker_id, p_claim_timeout, p_qty, p_checkpoint_rows, p_checkpoint_bytes,
-            p_listens;
+        using p_worker_id, p_claim_timeout, p_qty, p_listens;
 end;
 $$;
 

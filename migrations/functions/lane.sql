@@ -9,20 +9,15 @@ begin
 end;
 $$;
 
--- The lane of a new run: by its key, or by its task where that is limited.
+-- The lane of a new run that has a key, or whose task is limited.
 create or replace function absurd.lane_of(p_queue_name text, p_task_name text, p_key text)
 returns text[]
 language plpgsql as $$
 begin
     if p_key is not null then
         perform absurd.use_lanes(p_queue_name);
-        return array[p_task_name, p_key];
-    elsif exists (select from absurd.limits
-        where queue_name = p_queue_name and scope = 'task' and subject = p_task_name)
-    then
-        return array[p_task_name, ''];
     end if;
-    return null;
+    return array[p_task_name, coalesce(p_key, '')];
 end;
 $$;
 

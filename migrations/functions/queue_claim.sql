@@ -125,8 +125,7 @@ $template$);
 -- Claims, and reads what the executions need: see claim_runs.
 select absurd.define_queue_function('fr', $template$
 create or replace function absurd."fr_{queue}"(
-    p_worker_id text, p_claim_timeout integer, p_qty integer, p_checkpoint_rows integer,
-    p_checkpoint_bytes integer, p_listens boolean
+    p_worker_id text, p_claim_timeout integer, p_qty integer, p_listens boolean
 ) returns table (
     run_id uuid, task_id uuid, attempt integer, task_name text, params jsonb,
     retry_strategy jsonb, max_attempts integer, headers jsonb, wake_event text,
@@ -138,6 +137,8 @@ language plpgsql set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $body$
 declare
+    rows_max constant integer := 2000;
+    bytes_max constant integer := 1048576;
     claimed uuid[] := absurd."fc_{queue}"(p_worker_id, p_claim_timeout, p_qty);
 begin
     if p_listens then
@@ -166,16 +167,15 @@ begin
                 from (
                     select c.state from absurd."c_{queue}" c
                     where c.task_id = r.task_id and c.status = 'committed'
-                    limit p_checkpoint_rows + 1) c
+                    limit rows_max + 1) c
             ) stored
             cross join lateral (
-                select kept.*, pg_column_size(kept.states) <= p_checkpoint_bytes as fit
+                select kept.*, pg_column_size(kept.states) <= bytes_max as fit
                 from (
                     select array_agg(c.checkpoint_name) as names, array_agg(c.state) as states,
                         array_agg(c.place) as places
                     from absurd."c_{queue}" c
-                    where stored.rows between 1 and p_checkpoint_rows
-                        and stored.bytes <= p_checkpoint_bytes
+                    where stored.rows between 1 and rows_max and stored.bytes <= bytes_max
                         and c.task_id = r.task_id and c.status = 'committed'
                         -- Not those of a later attempt, should this one be stale.
                         and (c.owner_run_id = any (array(

@@ -55,7 +55,7 @@ begin
         priority, lane, cancel_at)
     values (new_run, new_task, 1, 'pending', start_at, now,
         coalesce((options->>'priority')::integer, 0),
-        case when options ? 'key' or exists (select from absurd.limits l
+        case when options->>'key' is not null or exists (select from absurd.limits l
                 where l.queue_name = {literal} and l.scope = 'task' and l.subject = p_task_name)
             then absurd.lane_of({literal}, p_task_name, options->>'key') end,
         absurd.cancel_time(options->'cancellation', now, null));
@@ -112,7 +112,7 @@ begin
                 case when t.options ?| array['start_at', 'delay_seconds']
                     then absurd.start_time(t.options, now) else now end,
                 now, coalesce((t.options->>'priority')::integer, 0),
-                case when t.options ? 'key' or t.name = any (array(
+                case when t.options->>'key' is not null or t.name = any (array(
                         select l.subject from absurd.limits l
                         where l.queue_name = {literal} and l.scope = 'task'))
                     then absurd.lane_of({literal}, t.name, t.options->>'key') end,

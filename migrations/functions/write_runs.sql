@@ -100,23 +100,17 @@ create or replace function absurd.write_alone(
 language plpgsql as $$
 begin
     item := p_write->'item';
-    detail := case
-        when p_write->>'op' in ('checkpoint', 'complete', 'extend')
-            then absurd.write_plain(p_queue_name, p_worker_id, p_write)
-        when p_write->>'op' = 'spawn'
-            then absurd.write_spawn(p_queue_name, p_worker_id, p_write)
-        when p_write->>'op' = 'sleep'
-            then absurd.write_sleep(p_queue_name, p_worker_id, p_write)
-        when p_write->>'op' = 'fail'
-            then absurd.write_failure(p_queue_name, p_worker_id, p_write)
-        when p_write->>'op' = 'progress'
-            then absurd.write_progress(p_queue_name, p_worker_id, p_write)
-        when p_write->>'op' = 'log'
-            then absurd.write_log(p_queue_name, p_worker_id, p_write)
-        when p_write->>'op' = 'compensate'
-            then absurd.write_compensation(p_queue_name, p_worker_id, p_write)
-        when p_write->>'op' = 'attributes'
-            then absurd.write_attributes(p_queue_name, p_worker_id, p_write)
+    detail := case p_write->>'op'
+        when 'checkpoint' then absurd.write_plain(p_queue_name, p_worker_id, p_write)
+        when 'complete' then absurd.write_plain(p_queue_name, p_worker_id, p_write)
+        when 'extend' then absurd.write_plain(p_queue_name, p_worker_id, p_write)
+        when 'spawn' then absurd.write_spawn(p_queue_name, p_worker_id, p_write)
+        when 'sleep' then absurd.write_sleep(p_queue_name, p_worker_id, p_write)
+        when 'fail' then absurd.write_failure(p_queue_name, p_worker_id, p_write)
+        when 'progress' then absurd.write_progress(p_queue_name, p_worker_id, p_write)
+        when 'log' then absurd.write_log(p_queue_name, p_worker_id, p_write)
+        when 'compensate' then absurd.write_compensation(p_queue_name, p_worker_id, p_write)
+        when 'attributes' then absurd.write_attributes(p_queue_name, p_worker_id, p_write)
         else absurd.write_move(p_queue_name, p_worker_id, p_write)
     end;
     return next;

@@ -1,31 +1,19 @@
 //! Spawns that happen at the same time: they share calls and nothing else.
 
-use std::sync::Arc;
-
 use absurd_sdk::{
-    Client, TaskFilter,
+    TaskFilter,
     prelude::{Context, TaskResult, task},
 };
-use absurd_test::{Database, Recorder, eventually};
+use absurd_test::{Database, eventually};
 use futures::future::{join_all, try_join_all};
 use serde_json::{Value, json};
 
-use crate::support::{TestResult, quick_worker};
+use crate::support::{TestResult, quick_worker, recorded};
 
 #[task(name = "echo")]
 async fn echo(ctx: &mut Context, value: Value) -> TaskResult<Value> {
     let _ = ctx;
     Ok(value)
-}
-
-async fn recorded(database: &Database) -> TestResult<(Client, Arc<Recorder>)> {
-    let recorder = Arc::new(Recorder::default());
-    let client = Client::builder()
-        .url(database.url())
-        .observer(recorder.clone())
-        .connect()
-        .await?;
-    Ok((client, recorder))
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use std::{
 };
 
 use absurd_sdk::{Client, TaskId, Worker, WorkerBuilder};
+use absurd_test::{Database, Recorder};
 
 pub(crate) type TestResult<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
@@ -25,6 +26,17 @@ pub(crate) fn cargo() -> Command {
         }
     }
     cargo
+}
+
+/// A client whose statements are recorded.
+pub(crate) async fn recorded(database: &Database) -> TestResult<(Client, Arc<Recorder>)> {
+    let recorder = Arc::new(Recorder::default());
+    let client = Client::builder()
+        .url(database.url())
+        .observer(recorder.clone())
+        .connect()
+        .await?;
+    Ok((client, recorder))
 }
 
 /// Counts what really ran; a state that tasks share with the test.

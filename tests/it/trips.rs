@@ -1,14 +1,9 @@
 //! What a task costs in trips to the database: design.md promises claim + N + 1.
 
-use std::sync::Arc;
+use absurd_sdk::prelude::{Context, TaskError, TaskResult, task};
+use absurd_test::Database;
 
-use absurd_sdk::{
-    Client,
-    prelude::{Context, TaskError, TaskResult, task},
-};
-use absurd_test::{Database, Recorder};
-
-use crate::support::{TestResult, quick_worker};
+use crate::support::{TestResult, quick_worker, recorded};
 
 const STEPS: usize = 7;
 
@@ -25,16 +20,6 @@ async fn seven(ctx: &mut Context, fail: bool) -> TaskResult<usize> {
         return Err(TaskError::msg("after all steps"));
     }
     Ok(STEPS)
-}
-
-async fn recorded(database: &Database) -> TestResult<(Client, Arc<Recorder>)> {
-    let recorder = Arc::new(Recorder::default());
-    let client = Client::builder()
-        .url(database.url())
-        .observer(recorder.clone())
-        .connect()
-        .await?;
-    Ok((client, recorder))
 }
 
 /// How often a statement was sent.

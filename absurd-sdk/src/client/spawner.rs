@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use futures::future::join_all;
 use serde_json::Value;
 use tokio::{runtime::Handle, sync::oneshot};
 
@@ -60,9 +61,11 @@ impl Spawner {
     }
 
     /// Spawns a task, together with others if there are any. One that may have been spawned
-    /// before goes by itself: it can be sent again when its answer is lost.
+    /// before goes by itself, for it can be sent again when its answer is lost; and so do all
+    /// where the schema is known to have no call for many.
     pub(super) async fn spawn(&self, spawn: NewSpawn) -> Result<SpawnRow, DbError> {
-        if spawn.may_exist() {
+        let known = self.db.known_features();
+        if spawn.may_exist() || known.is_some_and(|features| !features.spawn_tasks) {
             return spawn.send(&self.db, None).await;
         }
         let answer = match self.board(spawn) {
@@ -135,10 +138,11 @@ impl Flight {
             }
             // One of them can't be spawned, or this schema knows no batch.
             Err(DbError::Refused { .. }) => {
-                for order in orders {
+                let alone = orders.into_iter().map(|order| async {
                     let row = order.spawn.send(db, None).await;
                     order.answer(row);
-                }
+                });
+                join_all(alone).await;
             }
             Err(error) => {
                 let error = Arc::new(error);

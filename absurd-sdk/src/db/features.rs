@@ -29,10 +29,15 @@ pub(crate) struct Features {
 }
 
 impl Db {
+    /// The database's features, if somebody has asked before.
+    pub(crate) fn known_features(&self) -> Option<Features> {
+        self.features.get().copied()
+    }
+
     /// The database's features; `None` while it holds no Absurd schema at all.
     pub(crate) async fn features(&self) -> Result<Option<Features>, DbError> {
-        if let Some(features) = self.features.get() {
-            return Ok(Some(*features));
+        if let Some(features) = self.known_features() {
+            return Ok(Some(features));
         }
         let rows = self
             .call(None, &statements::FEATURES, Repeat::Safe, args![])

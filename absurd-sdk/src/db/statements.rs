@@ -1,7 +1,5 @@
 //! Every statement that the SDK sends: its name, its text, one line of purpose.
 
-use std::borrow::Cow;
-
 use crate::ids::QueueName;
 
 /// A statement, known by its name in logs, metrics and tests.
@@ -15,11 +13,7 @@ pub(crate) struct Statement {
 impl Statement {
     /// The text for a queue.
     pub(crate) fn of_queue(&self, queue: &QueueName) -> String {
-        let name: Cow<'_, str> = if queue.as_str().contains('"') {
-            queue.as_str().replace('"', "\"\"").into()
-        } else {
-            queue.as_str().into()
-        };
+        let name = queue.as_str().replace('"', "\"\"");
         self.sql.replace("{queue}", &name)
     }
 }
@@ -42,7 +36,7 @@ statements! {
     FEATURES = "features":
         "select to_regclass('absurd.queues') is not null as has_schema,
                 to_regprocedure(
-                    'absurd.claim_runs(text,text,integer,integer,integer,integer,boolean)')
+                    'absurd.claim_runs(text,text,integer,integer,boolean)')
                     is not null as claim_runs,
                 to_regprocedure('absurd.write_runs(text,text,jsonb)') is not null as write_runs,
                 to_regprocedure('absurd.wait_for_event(text,text,uuid,uuid,text,text,integer)')
@@ -104,7 +98,7 @@ statements! {
     CLAIM_RUNS = "claim_runs":
         "select run_id, task_id, attempt, task_name, params, max_attempts, headers, claimed_at,
                 checkpoint_names, checkpoint_states, checkpoint_places, more_checkpoints, policy
-           from absurd.\"fr_{queue}\"($1, $2, $3, 2000, 1048576, $4)";
+           from absurd.\"fr_{queue}\"($1, $2, $3, $4)";
     /// Has a queue of some other making get its own functions.
     QUEUE_FUNCTION = "queue_function": "select absurd.queue_function('fr', $1)";
     /// A batch of checkpoints, good ends and renewals, all or none.

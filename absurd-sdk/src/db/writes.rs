@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
-use sqlx::{Arguments as _, error::BoxDynError, postgres::PgArguments, types::Json};
+use sqlx::{error::BoxDynError, postgres::PgArguments, types::Json};
 use uuid::Uuid;
 
+use super::args;
 use crate::ids::{RunId, TaskId};
 
 /// One write. `absurd.write_runs` reads exactly this JSON.
@@ -218,20 +219,20 @@ impl<'a> PlainWrites<'a> {
     }
 
     pub(crate) fn bind(&self, worker: &str) -> Result<PgArguments, BoxDynError> {
-        let mut arguments = PgArguments::default();
         let held: Vec<Uuid> = self.held.iter().map(|run| run.0).collect();
-        arguments.add(worker)?;
-        arguments.add(held)?;
-        arguments.add(&self.tasks)?;
-        arguments.add(&self.runs)?;
-        arguments.add(&self.steps)?;
-        arguments.add(&self.states)?;
-        arguments.add(&self.places)?;
-        arguments.add(&self.ended)?;
-        arguments.add(&self.results)?;
-        arguments.add(&self.renewed)?;
-        arguments.add(&self.seconds)?;
-        Ok(arguments)
+        args![
+            worker,
+            &held,
+            &self.tasks,
+            &self.runs,
+            &self.steps,
+            &self.states,
+            &self.places,
+            &self.ended,
+            &self.results,
+            &self.renewed,
+            &self.seconds,
+        ]()
     }
 }
 

@@ -143,9 +143,8 @@ impl ClaimLoop {
     /// Room for more functions. As many again may have ended without being written yet.
     fn free_slots(&self) -> usize {
         let places = self.shared.plan.concurrency;
-        let unwritten = self.running.len();
         let free = places.saturating_sub(self.slots.taken());
-        free.min((2 * places).saturating_sub(unwritten))
+        free.min((2 * places).saturating_sub(self.running.len()))
     }
 
     /// Whether there may be more at once. A worker that has just been noted as idle looks once

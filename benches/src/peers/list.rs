@@ -179,6 +179,30 @@ const DUROXIDE: Checks = Checks {
     ),
 };
 
+const ABSURD_PY: Peer = Peer {
+    name: "absurd-py",
+    language: Language::Python,
+    package: "absurd-sdk",
+    program: "with_absurd",
+    schema: Schema::Upstream,
+    workloads: ALL_BUT_BULK,
+    share: 1,
+    checks: Some(ABSURD),
+    note: "Has no bulk spawn, and polls.",
+};
+
+const ABSURD_TS: Peer = Peer {
+    name: "absurd-ts",
+    language: Language::Node,
+    package: "absurd-sdk",
+    program: "absurd",
+    schema: Schema::Upstream,
+    workloads: ALL_BUT_BULK,
+    share: 1,
+    checks: Some(ABSURD),
+    note: "Has no bulk spawn, and polls.",
+};
+
 /// All of them, in the order of the table.
 const PEERS: &[Peer] = &[
     Peer {
@@ -203,49 +227,17 @@ const PEERS: &[Peer] = &[
         checks: Some(ABSURD),
         note: "No notifications there, so it polls; many tasks are spawned one by one.",
     },
-    Peer {
-        name: "absurd-py",
-        language: Language::Python,
-        package: "absurd-sdk",
-        program: "with_absurd",
-        schema: Schema::Upstream,
-        workloads: ALL_BUT_BULK,
-        share: 1,
-        checks: Some(ABSURD),
-        note: "Has no bulk spawn, and polls.",
-    },
+    ABSURD_PY,
     Peer {
         name: "absurd-py-on-ours",
-        language: Language::Python,
-        package: "absurd-sdk",
-        program: "with_absurd",
         schema: Schema::Ours,
-        workloads: ALL_BUT_BULK,
-        share: 1,
-        checks: Some(ABSURD),
-        note: "Has no bulk spawn, and polls.",
+        ..ABSURD_PY
     },
-    Peer {
-        name: "absurd-ts",
-        language: Language::Node,
-        package: "absurd-sdk",
-        program: "absurd",
-        schema: Schema::Upstream,
-        workloads: ALL_BUT_BULK,
-        share: 1,
-        checks: Some(ABSURD),
-        note: "Has no bulk spawn, and polls.",
-    },
+    ABSURD_TS,
     Peer {
         name: "absurd-ts-on-ours",
-        language: Language::Node,
-        package: "absurd-sdk",
-        program: "absurd",
         schema: Schema::Ours,
-        workloads: ALL_BUT_BULK,
-        share: 1,
-        checks: Some(ABSURD),
-        note: "Has no bulk spawn, and polls.",
+        ..ABSURD_TS
     },
     Peer {
         name: "graphile-worker",
