@@ -1,5 +1,8 @@
 //! Spawns that happen at the same time share their commits, without any delay: while some are on
 //! their way the next ones gather. A spawn that is alone goes at once and by itself.
+//!
+//! One call is under way at a time. A second one beside it would make both smaller, and most of
+//! what a call costs does not depend on how much it takes along.
 
 use std::{
     collections::BTreeMap,
@@ -9,16 +12,12 @@ use std::{
 
 use futures::future::join_all;
 use serde_json::Value;
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{runtime::Handle, sync::oneshot, task::yield_now};
 
 use crate::{
     db::{Db, DbError, NewTask, PgConnection, SpawnRow, needs_ours},
     ids::QueueName,
 };
-
-/// Calls under way at once. Two keep the database busy while one waits for the disk; more would
-/// only make each smaller.
-const FLIGHTS_MAX: usize = 2;
 
 /// A task on its way to the database.
 #[derive(Debug)]
@@ -39,7 +38,7 @@ pub(super) struct Spawner {
 #[derive(Debug, Default)]
 struct Waiting {
     orders: Vec<Order>,
-    flights: usize,
+    in_flight: bool,
 }
 
 #[derive(Debug)]
@@ -48,7 +47,7 @@ struct Order {
     reply: oneshot::Sender<Result<SpawnRow, DbError>>,
 }
 
-/// A call under way. At its end, whatever that is, what has gathered goes next.
+/// The call under way. At its end, whatever that is, what has gathered goes next.
 #[derive(Debug)]
 struct Flight(Spawner);
 
@@ -88,8 +87,7 @@ impl Spawner {
         spawn: NewSpawn,
     ) -> Result<(Flight, NewSpawn), oneshot::Receiver<Result<SpawnRow, DbError>>> {
         let mut waiting = self.waiting();
-        if waiting.flights < FLIGHTS_MAX {
-            waiting.flights += 1;
+        if !mem::replace(&mut waiting.in_flight, true) {
             return Ok((Flight(self.clone()), spawn));
         }
         let (reply, answer) = oneshot::channel();
@@ -103,6 +101,21 @@ impl Spawner {
 }
 
 impl Flight {
+    /// Takes orders along, then what has gathered meanwhile, until nothing has.
+    async fn carry_on(self, mut orders: Vec<Order>) {
+        loop {
+            // Who has just been answered often has another one, which comes along: the first
+            // yield lets those who wait go on, the second those whom other threads have woken.
+            yield_now().await;
+            yield_now().await;
+            orders.append(&mut self.0.waiting().orders);
+            if orders.is_empty() {
+                return;
+            }
+            self.together(mem::take(&mut orders)).await;
+        }
+    }
+
     /// Takes all orders along, one call for each queue.
     async fn together(&self, orders: Vec<Order>) {
         let mut by_queue: BTreeMap<QueueName, Vec<Order>> = BTreeMap::new();
@@ -158,19 +171,17 @@ impl Drop for Flight {
     fn drop(&mut self) {
         let orders = {
             let mut waiting = self.0.waiting();
-            if waiting.orders.is_empty() {
-                waiting.flights -= 1;
-                return;
-            }
+            waiting.in_flight = !waiting.orders.is_empty();
             mem::take(&mut waiting.orders)
         };
-        let Ok(runtime) = Handle::try_current() else {
-            // Nothing runs any more. Who waits learns it when the orders are dropped.
-            self.0.waiting().flights -= 1;
+        if orders.is_empty() {
             return;
-        };
+        }
         let next = Self(self.0.clone());
-        runtime.spawn(async move { next.together(orders).await });
+        // Without a runtime nothing runs any more. Who waits learns it when the orders are dropped.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(next.carry_on(orders));
+        }
     }
 }
 
