@@ -2,6 +2,7 @@
 
 // The order of these lines is the order of the crate: a module imports only from modules
 // above it, or from its own folder.
+mod batching;
 pub mod config;
 mod cron;
 mod ids;

@@ -12,9 +12,10 @@ use std::{
 
 use futures::future::join_all;
 use serde_json::Value;
-use tokio::{runtime::Handle, sync::oneshot, task::yield_now};
+use tokio::{runtime::Handle, sync::oneshot};
 
 use crate::{
+    batching::let_others_join,
     db::{Db, DbError, NewTask, PgConnection, SpawnRow, needs_ours},
     ids::QueueName,
 };
@@ -104,10 +105,7 @@ impl Flight {
     /// Takes orders along, then what has gathered meanwhile, until nothing has.
     async fn carry_on(self, mut orders: Vec<Order>) {
         loop {
-            // Who has just been answered often has another one, which comes along: the first
-            // yield lets those who wait go on, the second those whom other threads have woken.
-            yield_now().await;
-            yield_now().await;
+            let_others_join().await;
             orders.append(&mut self.0.waiting().orders);
             if orders.is_empty() {
                 return;
