@@ -1,6 +1,12 @@
-//! When to close a batch that gathered while the last one was on its way.
+//! When to close a batch that gathered while the last one was on its way, and when to send it.
+
+use std::time::Duration;
 
 use tokio::task::yield_now;
+
+/// After this time a batch on its way counts as held up, and the next one goes beside it. Long
+/// against a commit, short against a lease.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Turns that the tasks of this runtime get before a batch is closed. Measured: with fewer the
 /// batches are half as large, with 50 the waiting itself shows.

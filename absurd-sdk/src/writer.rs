@@ -1,9 +1,11 @@
 //! One writer per worker process. While one batch is on its way the next one gathers:
 //! a task alone pays one trip a step, a thousand tasks share commits, and nobody waits
-//! for a timer.
+//! for a timer. Only where a batch is held up, by somebody's lock on one of its rows, does
+//! another one go beside it.
 
 use std::collections::HashSet;
 
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use serde_json::Value;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -11,7 +13,7 @@ use tokio::{
 };
 
 use crate::{
-    batching::let_others_join,
+    batching::{PATIENCE, let_others_join},
     db::{
         Db, DbError, SqlState, WriteRow,
         writes::{PlainWrites, SingleCheckpoint, Write},
@@ -23,6 +25,8 @@ use crate::{
 
 /// Most writes of one batch: bounds the statement's size and how long it holds its locks.
 const BATCH_MAX: usize = 500;
+/// Batches on their way at once. Usually it is one; more only while one is held up.
+const FLIGHTS_MAX: usize = 4;
 /// Writes that may wait for the writer before senders wait themselves.
 const BACKLOG_MAX: usize = 4096;
 
@@ -99,42 +103,77 @@ impl Writer {
 
     pub(crate) async fn run(mut self) {
         let mut gathered = Vec::new();
+        let mut flights = FuturesUnordered::new();
+        let mut in_flight = HashSet::new();
+        let mut next_at = Instant::now();
         let mut pauses = None;
+        let orders = &mut self.orders;
         let sender = Sender {
             db: &self.db,
             queue: &self.queue,
             worker: &self.worker,
         };
+        let mut is_open = true;
         loop {
-            if gathered.is_empty() && self.orders.recv_many(&mut gathered, BATCH_MAX).await == 0 {
+            let is_held_up = flights.len() < FLIGHTS_MAX && next_at <= Instant::now();
+            if !gathered.is_empty() && (flights.is_empty() || is_held_up) {
+                let_others_join().await;
+                take_what_waits(orders, &mut gathered);
+                let batch = next_batch(&mut gathered, &in_flight);
+                next_at = Instant::now() + PATIENCE;
+                if !batch.is_empty() {
+                    let runs: HashSet<RunId> = batch.iter().map(|o| o.write.run()).collect();
+                    in_flight.extend(&runs);
+                    flights.push(async move { (runs, sender.flush(batch).await) });
+                }
+            }
+            if !is_open && flights.is_empty() && gathered.is_empty() {
                 return;
             }
-            let_others_join().await;
-            while gathered.len() < BACKLOG_MAX
-                && let Ok(order) = self.orders.try_recv()
-            {
-                gathered.push(order);
+            let may_add = !gathered.is_empty() && flights.len() < FLIGHTS_MAX;
+            tokio::select! {
+                Some((runs, again)) = flights.next() => {
+                    in_flight.retain(|run| !runs.contains(run));
+                    if again.is_empty() {
+                        pauses = None;
+                        take_what_waits(orders, &mut gathered);
+                        continue;
+                    }
+                    // The database was away, or asked for it.
+                    let pauses = pauses.get_or_insert_with(crate::db::pauses);
+                    tokio::time::sleep(pauses.next().unwrap_or_default()).await;
+                    gathered.splice(0..0, again);
+                    gathered = give_up_late(gathered);
+                }
+                count = orders.recv_many(&mut gathered, BATCH_MAX),
+                    if is_open && gathered.len() < BACKLOG_MAX => is_open = count > 0,
+                () = tokio::time::sleep_until(next_at), if may_add => {}
             }
-            let (batch, rest) = split(gathered);
-            gathered = sender.flush(batch).await;
-            if gathered.is_empty() {
-                pauses = None;
-                gathered = rest;
-                continue;
-            }
-            // The database was away, or asked for it.
-            let pauses = pauses.get_or_insert_with(crate::db::pauses);
-            tokio::time::sleep(pauses.next().unwrap_or_default()).await;
-            gathered.extend(rest);
-            gathered = give_up_late(gathered);
         }
     }
 }
 
-/// What goes now, and what goes after it.
-fn split(mut gathered: Vec<Order>) -> (Vec<Order>, Vec<Order>) {
-    let rest = gathered.split_off(gathered.len().min(BATCH_MAX));
-    (gathered, rest)
+fn take_what_waits(orders: &mut mpsc::Receiver<Order>, gathered: &mut Vec<Order>) {
+    while gathered.len() < BACKLOG_MAX
+        && let Ok(order) = orders.try_recv()
+    {
+        gathered.push(order);
+    }
+}
+
+/// What may go now: of runs with nothing on its way, in the order of the orders.
+fn next_batch(gathered: &mut Vec<Order>, in_flight: &HashSet<RunId>) -> Vec<Order> {
+    let mut batch = Vec::new();
+    let mut rest = Vec::new();
+    for order in gathered.drain(..) {
+        if batch.len() < BATCH_MAX && !in_flight.contains(&order.write.run()) {
+            batch.push(order);
+        } else {
+            rest.push(order);
+        }
+    }
+    *gathered = rest;
+    batch
 }
 
 /// Sends batches of one worker.
@@ -323,26 +362,39 @@ mod tests {
 
     use super::*;
 
-    fn renewal(run: u128) -> Order {
+    fn renewal(run: u128, seconds: i32) -> Order {
         let (reply, _) = oneshot::channel();
         Order {
             write: Write::Extend {
                 run: RunId(Uuid::from_u128(run)),
-                seconds: 1,
+                seconds,
             },
             give_up: Instant::now(),
             reply,
         }
     }
 
+    fn seconds(orders: &[Order]) -> Vec<i32> {
+        let seconds = orders.iter().map(|order| match order.write {
+            Write::Extend { seconds, .. } => seconds,
+            _ => 0,
+        });
+        seconds.collect()
+    }
+
+    #[test]
+    fn a_run_has_no_writes_in_two_batches_at_once() {
+        let mut gathered = vec![renewal(1, 1), renewal(2, 2), renewal(1, 3)];
+        let on_its_way = HashSet::from([RunId(Uuid::from_u128(1))]);
+        assert_eq!(seconds(&next_batch(&mut gathered, &on_its_way)), [2]);
+        assert_eq!(seconds(&gathered), [1, 3], "in their order");
+        assert_eq!(seconds(&next_batch(&mut gathered, &HashSet::new())), [1, 3]);
+    }
+
     #[test]
     fn a_batch_is_bounded_and_nothing_is_lost() {
-        let gathered: Vec<Order> = (0..).take(BATCH_MAX + 1).map(renewal).collect();
-        let last = gathered.last().map(|order| order.write.run());
-        let (batch, rest) = split(gathered);
-        assert_eq!(batch.len(), BATCH_MAX);
-        assert_eq!(Some(rest[0].write.run()), last);
-        let (batch, rest) = split(rest);
-        assert_eq!((batch.len(), rest.len()), (1, 0));
+        let mut gathered: Vec<Order> = (0..).take(BATCH_MAX + 1).map(|n| renewal(n, 1)).collect();
+        assert_eq!(next_batch(&mut gathered, &HashSet::new()).len(), BATCH_MAX);
+        assert_eq!(gathered.len(), 1);
     }
 }

@@ -19,8 +19,14 @@ declare
     qty integer := greatest(coalesce(p_qty, 1), 1);
     worker text := coalesce(nullif(p_worker_id, ''), 'worker');
     lease timestamptz;
+    slow constant interval := '2 ms';
+    marked jsonb := nullif(current_setting('absurd.claim_mark', true), '');
+    mark_until timestamptz;
+    begun timestamptz;
+    took interval;
     is_paused boolean;
     has_lanes boolean;
+    has_expired boolean;
     level integer;
     violated uuid;
     expired record;
@@ -29,65 +35,98 @@ begin
     if coalesce(p_claim_timeout, 30) > 0 then
         lease := now + make_interval(secs => coalesce(p_claim_timeout, 30));
     end if;
-    if exists (select from absurd."r_{queue}" r
-        where r.cancel_at is not null and r.state in ('pending', 'running', 'sleeping')
-            and r.cancel_at <= now)
-    then
-        for violated in
-            select distinct r.task_id from absurd."r_{queue}" r
-            where r.cancel_at is not null and r.state in ('pending', 'running', 'sleeping')
-                and r.cancel_at <= now
-            order by r.task_id
-        loop
-            perform absurd.cancel_task({literal}, violated);
-        end loop;
-    end if;
-    if exists (select from absurd."r_{queue}" r
-        where r.state = 'running' and r.claim_expires_at <= now)
-    then
-        for expired in
-            select r.run_id, r.claimed_by, r.claim_expires_at, r.attempt
-            from absurd."r_{queue}" r
-            where r.state = 'running' and r.claim_expires_at <= now
-            order by r.claim_expires_at, r.run_id limit qty for update skip locked
-        loop
-            perform absurd.end_lease({literal}, expired.run_id, expired.claimed_by,
-                expired.claim_expires_at, expired.attempt);
-        end loop;
-    end if;
     select q.paused_at is not null, q.lanes into is_paused, has_lanes
     from absurd.queues q where q.queue_name = {literal};
-    if is_paused then
-        return null;
-    elsif has_lanes then
-        picked := absurd.pick_runs({literal}, now, qty);
-        picked := array(
-            select r.run_id
-            from unnest(picked) with ordinality as wanted (run_id, place) cross join lateral (
-                select r.run_id
-                from absurd."r_{queue}" r join absurd."t_{queue}" t on t.task_id = r.task_id
-                where r.run_id = wanted.run_id and r.state in ('pending', 'sleeping')
-                    and t.state in ('pending', 'running', 'sleeping')
-                for update of r, t skip locked) r
-            order by wanted.place);
-    else
-        level := (select r.priority from absurd."r_{queue}" r
-            where r.lane is null and r.state in ('pending', 'sleeping')
-            order by r.lane, r.priority desc limit 1);
-        while level is not null loop
-            picked := picked || array(
+    if marked->>'queue' = {literal} and not is_paused and not has_lanes then
+        mark_until := marked->>'until';
+        if mark_until > clock_timestamp() then
+            picked := array(
                 select r.run_id
                 from absurd."r_{queue}" r join absurd."t_{queue}" t on t.task_id = r.task_id
                 where r.lane is null and r.state in ('pending', 'sleeping')
-                    and r.priority = level and r.available_at <= now
+                    and r.priority = (marked->>'priority')::integer and r.available_at <= now
+                    and (r.available_at, r.run_id)
+                        > ((marked->>'available_at')::timestamptz, (marked->>'run_id')::uuid)
                     and t.state in ('pending', 'running', 'sleeping')
                 order by r.lane, r.priority desc, r.available_at, r.run_id
-                limit qty - cardinality(picked) for update of r, t skip locked);
-            exit when cardinality(picked) = qty;
+                limit qty for update of r, t skip locked);
+        end if;
+    end if;
+    if cardinality(picked) < qty then
+        picked := '{}';
+        mark_until := null;
+        begun := clock_timestamp();
+        has_expired := exists (select from absurd."r_{queue}" r
+            where r.state = 'running' and r.claim_expires_at <= now);
+        took := clock_timestamp() - begun;
+        if exists (select from absurd."r_{queue}" r
+            where r.cancel_at is not null and r.state in ('pending', 'running', 'sleeping')
+                and r.cancel_at <= now)
+        then
+            for violated in
+                select distinct r.task_id from absurd."r_{queue}" r
+                where r.cancel_at is not null and r.state in ('pending', 'running', 'sleeping')
+                    and r.cancel_at <= now
+                order by r.task_id
+            loop
+                perform absurd.cancel_task({literal}, violated);
+            end loop;
+        end if;
+        if has_expired then
+            for expired in
+                select r.run_id, r.claimed_by, r.claim_expires_at, r.attempt
+                from absurd."r_{queue}" r
+                where r.state = 'running' and r.claim_expires_at <= now
+                order by r.claim_expires_at, r.run_id limit qty for update skip locked
+            loop
+                perform absurd.end_lease({literal}, expired.run_id, expired.claimed_by,
+                    expired.claim_expires_at, expired.attempt);
+            end loop;
+        end if;
+        if is_paused then
+            return null;
+        elsif has_lanes then
+            picked := absurd.pick_runs({literal}, now, qty);
+            picked := array(
+                select r.run_id
+                from unnest(picked) with ordinality as wanted (run_id, place) cross join lateral (
+                    select r.run_id
+                    from absurd."r_{queue}" r join absurd."t_{queue}" t on t.task_id = r.task_id
+                    where r.run_id = wanted.run_id and r.state in ('pending', 'sleeping')
+                        and t.state in ('pending', 'running', 'sleeping')
+                    for update of r, t skip locked) r
+                order by wanted.place);
+        else
+            begun := clock_timestamp();
             level := (select r.priority from absurd."r_{queue}" r
-                where r.lane is null and r.state in ('pending', 'sleeping') and r.priority < level
+                where r.lane is null and r.state in ('pending', 'sleeping')
                 order by r.lane, r.priority desc limit 1);
-        end loop;
+            took := took + (clock_timestamp() - begun);
+            while level is not null loop
+                picked := picked || array(
+                    select r.run_id
+                    from absurd."r_{queue}" r join absurd."t_{queue}" t on t.task_id = r.task_id
+                    where r.lane is null and r.state in ('pending', 'sleeping')
+                        and r.priority = level and r.available_at <= now
+                        and t.state in ('pending', 'running', 'sleeping')
+                    order by r.lane, r.priority desc, r.available_at, r.run_id
+                    limit qty - cardinality(picked) for update of r, t skip locked);
+                exit when cardinality(picked) = qty;
+                level := (select r.priority from absurd."r_{queue}" r
+                    where r.lane is null and r.state in ('pending', 'sleeping')
+                        and r.priority < level
+                    order by r.lane, r.priority desc limit 1);
+            end loop;
+            if took > slow and cardinality(picked) = qty then
+                mark_until := clock_timestamp() + least(20 * took, interval '10 s');
+            end if;
+        end if;
+    end if;
+    if mark_until is not null then
+        perform set_config('absurd.claim_mark', jsonb_build_object('queue', {literal},
+            'until', mark_until, 'priority', r.priority, 'available_at', r.available_at,
+            'run_id', r.run_id)::text, false)
+        from absurd."r_{queue}" r where r.run_id = picked[qty];
     end if;
     if picked = '{}' then
         return null;

@@ -123,6 +123,15 @@ const CALLS: &[(&str, &str)] = &[
         "select absurd.claim_runs('default', 'w', 60, 10)",
     ),
     (
+        "claim_task from a mark",
+        "select set_config('absurd.claim_mark', jsonb_build_object('queue', 'default',
+                'until', clock_timestamp() + interval '1 minute', 'priority', priority,
+                'available_at', available_at, 'run_id', run_id)::text, false)
+           from (select * from absurd.r_default where state = 'pending'
+                 order by available_at, run_id offset 100 limit 1) reached;
+         select absurd.claim_task('default', 'w', 60, 10)",
+    ),
+    (
         "claim_task of expired leases",
         "update absurd.r_default set claim_expires_at = absurd.current_time()
           where run_id in (select run_id from absurd.r_default where state = 'running'

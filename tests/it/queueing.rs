@@ -102,6 +102,42 @@ async fn a_paused_queue_hands_out_nothing_to_anybody() -> TestResult {
 }
 
 #[tokio::test]
+async fn a_session_that_claims_from_where_it_has_come_to_leaves_nothing_behind() -> TestResult {
+    let database = Database::start().await?;
+    let client = database.client();
+    for name in ["first", "second", "third"] {
+        client.spawn(note, name.to_owned()).await?;
+    }
+    let mut session = client.pool().acquire().await?;
+    sqlx::raw_sql(
+        "select set_config('absurd.claim_mark', jsonb_build_object('queue', 'default',
+            'until', clock_timestamp() + interval '1 hour', 'priority', 0,
+            'available_at', available_at, 'run_id', run_id)::text, false)
+           from absurd.r_default order by available_at, run_id limit 1",
+    )
+    .execute(&mut *session)
+    .await?;
+    let claim = "select params #>> '{}' from absurd.claim_task('default', 'w', 30, 1)";
+    client.pause_queue().await?;
+    assert!(
+        sqlx::query(claim)
+            .fetch_optional(&mut *session)
+            .await?
+            .is_none()
+    );
+    client.resume_queue().await?;
+    let mut claimed: Vec<String> = Vec::new();
+    while let Some(name) = sqlx::query_scalar(claim)
+        .fetch_optional(&mut *session)
+        .await?
+    {
+        claimed.push(name);
+    }
+    assert_eq!(claimed, ["second", "third", "first"]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_paused_task_waits_and_so_do_its_retries() -> TestResult {
     let database = Database::start().await?;
     let client = database.client();

@@ -1,8 +1,8 @@
 //! Spawns that happen at the same time share their commits, without any delay: while some are on
 //! their way the next ones gather. A spawn that is alone goes at once and by itself.
 //!
-//! One call is under way at a time. A second one beside it would make both smaller, and most of
-//! what a call costs does not depend on how much it takes along.
+//! Usually one call is under way. A second one beside it would make both smaller, and most of
+//! what a call costs does not depend on how much it takes along; it goes when one is held up.
 
 use std::{
     collections::BTreeMap,
@@ -12,13 +12,20 @@ use std::{
 
 use futures::future::join_all;
 use serde_json::Value;
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::oneshot,
+    time::{Instant, timeout},
+};
 
 use crate::{
-    batching::let_others_join,
+    batching::{PATIENCE, let_others_join},
     db::{Db, DbError, NewTask, PgConnection, SpawnRow, needs_ours},
     ids::QueueName,
 };
+
+/// Calls under way at once, while some are held up.
+const FLIGHTS_MAX: usize = 4;
 
 /// A task on its way to the database.
 #[derive(Debug)]
@@ -39,7 +46,8 @@ pub(super) struct Spawner {
 #[derive(Debug, Default)]
 struct Waiting {
     orders: Vec<Order>,
-    in_flight: bool,
+    flights: usize,
+    departed: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -48,7 +56,7 @@ struct Order {
     reply: oneshot::Sender<Result<SpawnRow, DbError>>,
 }
 
-/// The call under way. At its end, whatever that is, what has gathered goes next.
+/// A call under way. At the end of the last one, whatever that is, what has gathered goes next.
 #[derive(Debug)]
 struct Flight(Spawner);
 
@@ -68,7 +76,7 @@ impl Spawner {
         if spawn.may_exist() || known.is_some_and(|features| !features.spawn_tasks) {
             return spawn.send(&self.db, None).await;
         }
-        let answer = match self.board(spawn) {
+        let mut answer = match self.board(spawn) {
             Ok((flight, spawn)) => {
                 let row = spawn.send(&self.db, None).await;
                 drop(flight);
@@ -76,10 +84,14 @@ impl Spawner {
             }
             Err(answer) => answer,
         };
-        // No answer: the runtime that the call was on has ended.
-        answer
-            .await
-            .unwrap_or_else(|_| Err(DbError::given_up("spawn_tasks")))
+        loop {
+            match timeout(PATIENCE, &mut answer).await {
+                Ok(Ok(row)) => return row,
+                // No answer: the runtime that the call was on has ended.
+                Ok(Err(_)) => return Err(DbError::given_up("spawn_tasks")),
+                Err(_) => self.go_beside_a_held_up_one(),
+            }
+        }
     }
 
     /// A flight of its own, or a place on the next one.
@@ -88,12 +100,33 @@ impl Spawner {
         spawn: NewSpawn,
     ) -> Result<(Flight, NewSpawn), oneshot::Receiver<Result<SpawnRow, DbError>>> {
         let mut waiting = self.waiting();
-        if !mem::replace(&mut waiting.in_flight, true) {
-            return Ok((Flight(self.clone()), spawn));
+        if waiting.flights == 0 {
+            return Ok((self.depart(&mut waiting), spawn));
         }
         let (reply, answer) = oneshot::channel();
         waiting.orders.push(Order { spawn, reply });
         Err(answer)
+    }
+
+    fn depart(&self, waiting: &mut Waiting) -> Flight {
+        waiting.flights += 1;
+        waiting.departed = Some(Instant::now());
+        Flight(self.clone())
+    }
+
+    fn go_beside_a_held_up_one(&self) {
+        let (flight, orders) = {
+            let mut waiting = self.waiting();
+            let is_held_up = waiting
+                .departed
+                .is_none_or(|when| when.elapsed() >= PATIENCE);
+            if waiting.orders.is_empty() || waiting.flights >= FLIGHTS_MAX || !is_held_up {
+                return;
+            }
+            let flight = self.depart(&mut waiting);
+            (flight, mem::take(&mut waiting.orders))
+        };
+        tokio::spawn(flight.carry_on(orders));
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -102,15 +135,23 @@ impl Spawner {
 }
 
 impl Flight {
-    /// Takes orders along, then what has gathered meanwhile, until nothing has.
+    /// Takes orders along, then what has gathered meanwhile, until nothing has or another call is
+    /// under way.
     async fn carry_on(self, mut orders: Vec<Order>) {
         loop {
             let_others_join().await;
-            orders.append(&mut self.0.waiting().orders);
+            {
+                let mut waiting = self.0.waiting();
+                orders.append(&mut waiting.orders);
+                waiting.departed = Some(Instant::now());
+            }
             if orders.is_empty() {
                 return;
             }
             self.together(mem::take(&mut orders)).await;
+            if self.0.waiting().flights > 1 {
+                return;
+            }
         }
     }
 
@@ -167,15 +208,14 @@ impl Flight {
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        let orders = {
+        let (next, orders) = {
             let mut waiting = self.0.waiting();
-            waiting.in_flight = !waiting.orders.is_empty();
-            mem::take(&mut waiting.orders)
+            waiting.flights -= 1;
+            if waiting.flights > 0 || waiting.orders.is_empty() {
+                return;
+            }
+            (self.0.depart(&mut waiting), mem::take(&mut waiting.orders))
         };
-        if orders.is_empty() {
-            return;
-        }
-        let next = Self(self.0.clone());
         // Without a runtime nothing runs any more. Who waits learns it when the orders are dropped.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(next.carry_on(orders));
