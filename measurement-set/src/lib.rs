@@ -172,7 +172,16 @@ impl MeasurementSet {
 
     /// Opens a set to read it.
     pub fn open(path: &Path) -> Result<Self, MsError> {
-        let set = ffi::Set::open(path)?;
+        Self::open_as(path, false)
+    }
+
+    /// Opens a set to read it and to write into its rows.
+    pub fn open_for_update(path: &Path) -> Result<Self, MsError> {
+        Self::open_as(path, true)
+    }
+
+    fn open_as(path: &Path, writable: bool) -> Result<Self, MsError> {
+        let set = ffi::Set::open(path, writable)?;
         let rows = set.row_count(path, "")?;
         let shape = if rows == 0 {
             [0; 2]
@@ -250,6 +259,64 @@ impl MeasurementSet {
     /// The flags of some rows, in the order of the visibilities.
     pub fn flags(&self, start: u64, rows: u64) -> Result<Vec<bool>, MsError> {
         self.set.flags(&self.path, (start, rows), self.shape)
+    }
+
+    /// The middle of the integration of some rows: MJD, UTC, in seconds.
+    pub fn times_s(&self, start: u64, rows: u64) -> Result<Vec<f64>, MsError> {
+        self.set.doubles(&self.path, "TIME", (start, rows))
+    }
+
+    /// First and second antenna of some rows.
+    pub fn antennas(&self, start: u64, rows: u64) -> Result<Vec<(i32, i32)>, MsError> {
+        let first = self.set.integers(&self.path, "ANTENNA1", (start, rows))?;
+        let second = self.set.integers(&self.path, "ANTENNA2", (start, rows))?;
+        Ok(first.into_iter().zip(second).collect())
+    }
+
+    /// Whether the main table has a column.
+    pub fn has_column(&self, column: &str) -> Result<bool, MsError> {
+        self.set.has_column(&self.path, column)
+    }
+
+    /// Adds a column of visibilities, zero in all rows. One that is there stays as it is.
+    pub fn add_visibilities(&mut self, column: &str) -> Result<(), MsError> {
+        self.set.add_complex(&self.path, column)
+    }
+
+    /// Writes a column of visibilities into rows that exist, in the order in which it is read.
+    pub fn write_visibilities(
+        &mut self,
+        column: &str,
+        start: u64,
+        rows: u64,
+        data: &[Complex32],
+    ) -> Result<(), MsError> {
+        self.check_length(rows, data.len())?;
+        let parts: Vec<f32> = data.iter().flat_map(|value| [value.re, value.im]).collect();
+        self.set
+            .write_complex(&self.path, column, (start, rows), self.shape, &parts)
+    }
+
+    /// Writes flags into rows that exist; a row is flagged as such when all of it is.
+    pub fn write_flags(&mut self, start: u64, rows: u64, flags: &[bool]) -> Result<(), MsError> {
+        self.check_length(rows, flags.len())?;
+        self.set
+            .write_flags(&self.path, (start, rows), self.shape, flags)
+    }
+
+    fn check_length(&self, rows: u64, length: usize) -> Result<(), MsError> {
+        let [correlations, channels] = self.shape;
+        if u64::try_from(length).ok() == Some(rows * correlations * channels) {
+            return Ok(());
+        }
+        Err(MsError {
+            path: self.path.clone(),
+            kind: ErrorKind::MixedShapes,
+            message: format!(
+                "{rows} rows of {channels} channels and {correlations} correlations don't take \
+                 {length} values"
+            ),
+        })
     }
 
     /// u, v and w of some rows in metres.

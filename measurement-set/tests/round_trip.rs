@@ -70,6 +70,48 @@ fn what_is_written_is_read_back() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 #[test]
+fn columns_are_added_and_written_into() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("set.ms");
+    let mut set = MeasurementSet::create(&path, &layout())?;
+    set.append(&Rows {
+        time_s: 5.0e9 + 6.0,
+        interval_s: 12.0,
+        antennas: (&[0, 1], &[1, 2]),
+        uvw_m: &[[1.0, 2.0, 3.0], [-4.0, 5.5, 6.0]],
+        data: &[Complex32::ONE; 12],
+        flags: &[false; 12],
+        weights: &[1.0; 4],
+    })?;
+    set.close()?;
+
+    let corrected = vec![Complex32::new(2.0, -3.0); 6];
+    let mut flags = vec![false; 6];
+    flags[4] = true;
+    let mut set = MeasurementSet::open_for_update(&path)?;
+    assert!(!set.has_column("CORRECTED_DATA")?);
+    set.add_visibilities("CORRECTED_DATA")?;
+    set.write_visibilities("CORRECTED_DATA", 1, 1, &corrected)?;
+    set.write_flags(1, 1, &flags)?;
+    let refused = set.write_flags(0, 2, &flags).err().map(|error| error.kind);
+    assert_eq!(refused, Some(ErrorKind::MixedShapes));
+    // A second time it is as before.
+    set.add_visibilities("CORRECTED_DATA")?;
+    set.close()?;
+
+    let set = MeasurementSet::open(&path)?;
+    assert_eq!(
+        set.visibilities("CORRECTED_DATA", 0, 1)?,
+        [Complex32::ZERO; 6]
+    );
+    assert_eq!(set.visibilities("CORRECTED_DATA", 1, 1)?, corrected);
+    assert_eq!(set.flags(1, 1)?, flags);
+    assert_eq!(set.antennas(0, 2)?, [(0, 1), (1, 2)]);
+    assert_eq!(set.times_s(0, 2)?, [5.0e9 + 6.0; 2]);
+    Ok(())
+}
+
+#[test]
 fn parts_of_other_lengths_are_refused() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     let mut set = MeasurementSet::create(&folder.path().join("set.ms"), &layout())?;

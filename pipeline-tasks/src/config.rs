@@ -23,6 +23,10 @@ pub struct Config {
     pub input: PathBuf,
     /// `PIPELINE_OUTPUT_DIR`: where products go, and what is half-made.
     pub output: PathBuf,
+    /// `PIPELINE_CATALOGUE`: the sources of the field, as CSV.
+    pub catalogue: Option<PathBuf>,
+    /// `PIPELINE_VLA_CALIBRATORS`: NRAO's list of calibrators.
+    pub vla_calibrators: Option<PathBuf>,
 }
 
 /// A setting that can't be used.
@@ -79,6 +83,7 @@ impl Config {
                 problem: "workers are switched off; set it to true, or remove it".into(),
             });
         }
+        let path = |name| settings.get(name).map(PathBuf::from);
         let text = |name, default: &str| settings.get(name).unwrap_or(default).to_owned();
         Ok(Self {
             database_url: settings.get("ABSURD_DATABASE_URL").map(str::to_owned),
@@ -96,6 +101,8 @@ impl Config {
             max_attempts: settings.number("ABSURD_MAX_RETRIES", 3)?,
             input: text("PIPELINE_INPUT_DIR", "/data/incoming").into(),
             output: text("PIPELINE_OUTPUT_DIR", "/stage/dsa110-contimg").into(),
+            catalogue: path("PIPELINE_CATALOGUE"),
+            vla_calibrators: path("PIPELINE_VLA_CALIBRATORS"),
         })
     }
 }

@@ -272,10 +272,16 @@ impl Band {
                 let start = (row * channels + place) * correlations;
                 let turn = fringe(path, frequency.0);
                 for cell in start..start + correlations {
+                    let flag = parts[*subband].flags[cell];
                     let value = parts[*subband].data[cell];
                     let value = Complex64::new(value.re.into(), value.im.into()) * turn;
-                    data.push(single(value.conj()));
-                    flags.push(parts[*subband].flags[cell]);
+                    // A zero says for good that it is flagged: flaggers begin anew.
+                    data.push(if flag {
+                        Complex32::ZERO
+                    } else {
+                        single(value.conj())
+                    });
+                    flags.push(flag);
                 }
             }
         }

@@ -80,6 +80,15 @@ impl GroupError {
     pub fn is_permanent(&self) -> bool {
         true
     }
+
+    /// The name that the group would have; none if there is none.
+    pub fn group(&self) -> Option<GroupId> {
+        match self {
+            Self::Empty => None,
+            Self::MissingSubbands { group, .. } | Self::Duplicate { group, .. } => Some(*group),
+            Self::SeveralObservations { earliest, .. } => Some(*earliest),
+        }
+    }
 }
 
 fn list(subbands: &[SubbandIndex]) -> String {

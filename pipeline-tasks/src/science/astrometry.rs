@@ -64,6 +64,14 @@ impl Site {
             .map_err(|_| bad)
     }
 
+    /// A place given by its geocentric position.
+    pub fn at_itrf(position_itrf_m: Vector) -> Self {
+        Self {
+            longitude: Radians(position_itrf_m[1].atan2(position_itrf_m[0])),
+            position_itrf_m,
+        }
+    }
+
     /// East longitude.
     pub fn longitude(&self) -> Radians {
         self.longitude
@@ -155,7 +163,16 @@ impl Sky {
 
     /// The ICRS position that stands on the meridian at an apparent declination.
     pub fn meridian_position(&self, declination: Radians) -> SkyPosition {
-        let apparent = from_spherical(self.sidereal_time().0, declination.0);
+        self.position_of(from_spherical(self.sidereal_time().0, declination.0))
+    }
+
+    /// The ICRS position in an Earth-fixed direction.
+    pub fn position(&self, direction: Vector) -> SkyPosition {
+        self.position_of(turn_z(direction, self.sidereal_time_greenwich))
+    }
+
+    /// From the true equator and equinox of date.
+    fn position_of(&self, apparent: Vector) -> SkyPosition {
         let wanted = mat_mul_pvec(transposed(self.bias_precession_nutation), apparent);
         // Aberration shifts by 1e-4; each round gains as many digits again.
         let mut position = wanted;

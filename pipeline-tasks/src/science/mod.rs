@@ -3,12 +3,33 @@
 
 mod astrometry;
 mod beam;
+mod calibration;
+mod crossmatch;
 mod geometry;
+mod photometry;
 mod projection;
+mod sky_model;
 mod source_finding;
+mod statistics;
+mod validation;
+mod variability;
 
 pub use astrometry::{Site, SiteError, Sky};
 pub use beam::{airy_power, field_of_view};
+pub use calibration::{Moments, Solution};
+pub use crossmatch::{
+    CrossMatch, DE_RUITER_LIMIT, FluxPoint, MATCH_RADIUS, Match, MatchMethod, MatchQuality,
+    MeasuredSource, Missing, Offset, PositionError, SpectralIndex, crossmatch, de_ruiter_radius,
+    sources_within, spectral_index,
+};
 pub use geometry::{Frame, SPEED_OF_LIGHT, Vector, dot, fringe};
+pub use photometry::{Normalisation, Photometry, Reference, forced_photometry, reference_flux};
 pub use projection::SinProjection;
+pub use sky_model::SkyModel;
 pub use source_finding::{Peak, Plane, find_peaks, noise, peak_near};
+pub use validation::{Check, CheckLimits, Evidence, ImageNumbers, Outcome, validate, verdict};
+pub(crate) use validation::{FLUX_LIMITS, OFFSET_LIMITS};
+pub use variability::{
+    Epoch, FluxChange, FluxRatio, LightCurveError, Spread, Variability, VariabilityFlags,
+    VariabilityLimits, VariabilityPreset, variability,
+};

@@ -22,6 +22,9 @@ pub struct Peak {
     pub value: f64,
 }
 
+/// A maximum lies no further than this from the highest pixel, in pixels.
+const SHIFT_MAX: f64 = 2.0;
+
 impl Plane {
     /// The value of a pixel; not a number outside.
     pub fn at(&self, x: usize, y: usize) -> f32 {
@@ -77,8 +80,10 @@ impl Plane {
         let shift_x = (twist * slope_y - curve_y * slope_x) / determinant;
         let shift_y = (twist * slope_x - curve_x * slope_y) / determinant;
         let height = value * f64::midpoint(slope_x * shift_x, slope_y * shift_y).exp();
-        let sound =
-            determinant > 0.0 && shift_x.abs() <= 1.0 && shift_y.abs() <= 1.0 && height.is_finite();
+        // The ridge of an elongated beam runs between the pixels: its top can be further away than
+        // the nearest pixel.
+        let near = shift_x.abs() <= SHIFT_MAX && shift_y.abs() <= SHIFT_MAX;
+        let sound = determinant > 0.0 && near && height.is_finite();
         if !sound {
             return plain;
         }

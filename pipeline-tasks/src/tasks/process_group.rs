@@ -1,7 +1,8 @@
-//! One observation group, from its files to an image: `setup`, `convert`, `image`, `register`.
+//! One observation group, from its files to an image: `setup`, the stages of [`STAGES`], and
+//! `register`.
 //!
-//! Every step writes under another name and renames at its end, and depends on nothing but the
-//! steps before it. So any of them may be killed at any moment and run again.
+//! Every step writes under another name and renames at its end, or writes into the Measurement Set
+//! what follows from its data alone. So any of them may be killed at any moment and run again.
 
 use std::path::{Path, PathBuf};
 
@@ -9,25 +10,53 @@ use absurd_sdk::prelude::{
     Context, Deserialize, JsonSchema, Serialize, State, TaskError, TaskResult, task,
 };
 
-use super::{journal::Journal, toolbox::Toolbox};
-use crate::{
-    io::{Converted, FitsError, FitsImage, PartName, Uvh5, convert},
-    model::{Degrees, GroupId, Jansky, ObservationGroup, SubbandFile},
-    science::{find_peaks, noise},
-    tools::image,
+use super::{
+    journal::Journal,
+    params::{Inputs, Outputs, StageConfig, StageParams},
+    stage::Stage,
+    stages::{in_background, observation},
+    toolbox::Toolbox,
+    workflow::run_stages,
 };
+use crate::{
+    io::{FitsError, FitsImage, GainQuality, PartName, Uvh5},
+    model::{Degrees, GroupId, Jansky, ObservationGroup},
+    science::{find_peaks, noise},
+};
+
+/// What happens between the files and the products.
+pub const STAGES: &[Stage] = &[
+    Stage::CatalogSetup,
+    Stage::Conversion,
+    Stage::Flag,
+    Stage::CalibrationSolve,
+    Stage::CalibrationApply,
+    Stage::Imaging,
+];
 
 /// A source stands this many times above the noise of the image,
 const SOURCE_SNR_MIN: f64 = 7.0;
-/// and is no weaker than this share of the brightest one: below it, what gain errors of some per
-/// cent make of that one looks the same.
-const SOURCE_SHARE_MIN: f64 = 0.02;
+/// and is no weaker than this share of the brightest one: below it, what is left of the gains'
+/// errors about that one looks the same.
+const SOURCE_SHARE_MIN: f64 = 0.003;
 
 /// The files of one observation.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Group {
     /// The sixteen subband files, in any order; relative names are those of the input folder.
     pub file_paths: Vec<PathBuf>,
+    /// Settings of this group.
+    #[serde(default)]
+    pub config: StageConfig,
+}
+
+impl From<Vec<PathBuf>> for Group {
+    fn from(file_paths: Vec<PathBuf>) -> Self {
+        Self {
+            file_paths,
+            ..Self::default()
+        }
+    }
 }
 
 /// An image in its final place.
@@ -41,6 +70,8 @@ pub struct Product {
     pub rms: Jansky,
     /// Its sources, brightest first.
     pub sources: Vec<Source>,
+    /// How good the calibration is.
+    pub calibration: Option<GainQuality>,
 }
 
 /// A source on an image.
@@ -54,8 +85,9 @@ pub struct Source {
     pub flux: Jansky,
 }
 
-/// Processes one observation group: converts its sixteen subbands into a Measurement Set, images
-/// that, and puts the image among the products.
+/// Processes one observation group: converts its sixteen subbands into a Measurement Set, flags
+/// interference, calibrates against the field's catalogue, images, and puts the image among the
+/// products.
 #[task(name = "process-group", max_attempts = 3, retry = exponential("2s", max = "5m"))]
 pub async fn process_group(
     ctx: &mut Context,
@@ -63,69 +95,52 @@ pub async fn process_group(
     tools: State<Toolbox>,
 ) -> TaskResult<Product> {
     let attempt = ctx.attempt();
-    let files = observation(&group, &tools)?;
+    let inputs = Inputs {
+        file_paths: group.file_paths,
+        ..Inputs::default()
+    };
+    let files = observation(&inputs, &tools)?;
     let id = files.id();
-    let work = tools.work(id);
-    let journal = Journal::in_folder(&work);
+    let journal = Journal::in_folder(tools.work(id));
 
-    let files: ObservationGroup = ctx
-        .step("setup", || async {
-            journal.note("setup", attempt)?;
-            in_background(move || check(files)).await
-        })
-        .await?;
+    ctx.step("setup", || async {
+        journal.note("setup", attempt)?;
+        in_background(move || check(&files)).await
+    })
+    .await?;
 
-    let set: Converted = ctx
-        .step("convert", || async {
-            journal.note("convert", attempt)?;
-            let ms = work.join(format!("{id}.ms"));
-            in_background(move || {
-                convert(&files, &ms).map_err(|error| {
-                    let permanent = error.is_permanent();
-                    finally(permanent, error)
-                })
-            })
-            .await
-        })
-        .await?;
-
-    let fits: PathBuf = ctx
-        .step("image", || async {
-            journal.note("image", attempt)?;
-            let fits = work.join(format!("{id}.fits"));
-            image(&set, &fits, tools.threads, tools.limit).await?;
-            Ok::<_, TaskError>(fits)
-        })
-        .await?;
+    let params = StageParams {
+        config: group.config,
+        inputs,
+        outputs: Outputs::default(),
+    };
+    let params = run_stages(ctx, &tools, params, STAGES, Some(&journal)).await?;
 
     let products = tools.products();
     ctx.step("register", || async {
         journal.note("register", attempt)?;
-        in_background(move || register(id, &fits, &products)).await
+        let (fits, quality) = (params.image()?, params.outputs.calibration_quality);
+        in_background(move || register(id, &fits, &products, quality)).await
     })
     .await
 }
 
-/// The group that the files' names make; no file is opened.
-fn observation(group: &Group, tools: &Toolbox) -> TaskResult<ObservationGroup> {
-    let files = group.file_paths.iter().map(|file| tools.incoming(file));
-    let files = files.map(SubbandFile::parse);
-    let files = files.collect::<Result<Vec<_>, _>>();
-    let files = files.map_err(TaskError::terminal)?;
-    ObservationGroup::from_files(files).map_err(TaskError::terminal)
-}
-
 /// Checks that each file can be read, before any work is put into the others. A file that can't
 /// be read will not be readable by trying again.
-fn check(group: ObservationGroup) -> TaskResult<ObservationGroup> {
+fn check(group: &ObservationGroup) -> TaskResult<()> {
     for file in group.files() {
         Uvh5::open(file.path()).map_err(TaskError::terminal)?;
     }
-    Ok(group)
+    Ok(())
 }
 
 /// Measures an image, and copies it with its measurements among the products.
-fn register(group: GroupId, fits: &Path, products: &Path) -> TaskResult<Product> {
+fn register(
+    group: GroupId,
+    fits: &Path,
+    products: &Path,
+    calibration: Option<GainQuality>,
+) -> TaskResult<Product> {
     let measured = FitsImage::read(fits)?;
     let rms = noise(&measured.plane).ok_or_else(|| FitsError::NoImage {
         path: fits.to_owned(),
@@ -148,6 +163,7 @@ fn register(group: GroupId, fits: &Path, products: &Path) -> TaskResult<Product>
         image: products.join(format!("{group}.fits")),
         rms: Jansky(rms),
         sources: sources.collect(),
+        calibration,
     };
     std::fs::create_dir_all(products)?;
     let copy = PartName::of(&product.image);
@@ -158,20 +174,4 @@ fn register(group: GroupId, fits: &Path, products: &Path) -> TaskResult<Product>
     std::fs::write(part.path(), serde_json::to_vec_pretty(&product)?)?;
     part.put_in_place(&record)?;
     Ok(product)
-}
-
-/// Runs what computes or waits for disks where that holds up no other task.
-async fn in_background<T: Send + 'static>(
-    work: impl FnOnce() -> TaskResult<T> + Send + 'static,
-) -> TaskResult<T> {
-    tokio::task::spawn_blocking(work).await?
-}
-
-/// An error that is final if `permanent`.
-fn finally(permanent: bool, error: impl Into<TaskError>) -> TaskError {
-    if permanent {
-        TaskError::terminal(error)
-    } else {
-        error.into()
-    }
 }

@@ -16,6 +16,10 @@ pub struct Toolbox {
     pub threads: usize,
     /// How long it may run.
     pub limit: Duration,
+    /// The catalogue of the field.
+    pub catalogue: Option<PathBuf>,
+    /// NRAO's list of calibrators of the VLA.
+    pub vla_calibrators: Option<PathBuf>,
 }
 
 impl Toolbox {
@@ -27,6 +31,8 @@ impl Toolbox {
             output: config.output.clone(),
             threads: (cores / config.concurrency).max(1),
             limit: config.task_timeout,
+            catalogue: config.catalogue.clone(),
+            vla_calibrators: config.vla_calibrators.clone(),
         }
     }
 
@@ -43,5 +49,20 @@ impl Toolbox {
     /// Where products lie.
     pub fn products(&self) -> PathBuf {
         self.output.join("images")
+    }
+
+    /// Where catalogues of strips of the sky lie.
+    pub fn catalogues(&self) -> PathBuf {
+        self.output.join("catalogues")
+    }
+
+    /// Where calibration tables lie.
+    pub fn caltables(&self) -> PathBuf {
+        self.output.join("caltables")
+    }
+
+    /// Where Measurement Sets stay.
+    pub fn sets(&self) -> PathBuf {
+        self.output.join("ms")
     }
 }

@@ -1,7 +1,9 @@
 //! The field's own programs, run as children.
 
+mod aoflagger;
 mod process;
 mod wsclean;
 
-pub use process::{Tool, ToolError};
-pub use wsclean::{ImageError, ImagePlan, image};
+pub use aoflagger::flag_interference;
+pub use process::{Tool, ToolError, check_disk};
+pub use wsclean::{ImageError, ImageOrder, ImagePlan, ImagingTier, image};

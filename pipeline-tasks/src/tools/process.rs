@@ -1,13 +1,25 @@
 //! A program that lives no longer than the step that started it.
 
-use std::{io, path::PathBuf, process::Stdio, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::{
+    fs::statvfs,
+    process::{Pid, Signal, kill_process_group},
+};
 use thiserror::Error;
-use tokio::{process::Command, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _},
+    process::Command,
+    time::timeout,
+};
 
-/// How much of what a program said is kept for its error.
-const SAID_BYTES_MAX: usize = 2_000;
+/// How much of the end of each of a program's outputs is kept.
+const SAID_BYTES_MAX: usize = 4_000;
 
 /// Why a program did not do its work.
 #[derive(Debug, Error)]
@@ -26,7 +38,7 @@ pub enum ToolError {
         /// The program.
         program: &'static str,
         /// How it ended.
-        status: std::process::ExitStatus,
+        status: ExitStatus,
         /// The end of what it said.
         said: String,
     },
@@ -38,6 +50,52 @@ pub enum ToolError {
         /// How long it was let.
         limit: Duration,
     },
+    /// It would fill the disk.
+    #[error(
+        "{}: {free} MB are free and {needed} MB are needed; make room, then retry the task",
+        folder.display()
+    )]
+    DiskFull {
+        /// A folder on the disk.
+        folder: PathBuf,
+        /// Megabytes that are free.
+        free: u64,
+        /// Megabytes that the work needs.
+        needed: u64,
+    },
+}
+
+impl ToolError {
+    /// Whether another try must fail as well: a full disk stays full until somebody makes room.
+    /// What took too long or was killed may do better next time.
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            Self::DiskFull { .. } => true,
+            Self::Failed { said, .. } => {
+                let said = said.to_ascii_lowercase();
+                said.contains("no space left on device") || said.contains("disk full")
+            }
+            Self::Start { .. } | Self::TookTooLong { .. } => false,
+        }
+    }
+}
+
+/// Refuses work that needs more than is free on a folder's disk.
+pub fn check_disk(folder: &Path, needed_bytes: u64) -> Result<(), ToolError> {
+    const MEGA: u64 = 1_000_000;
+    let Ok(disk) = statvfs(folder) else {
+        // What is wrong with the folder shows when it is used.
+        return Ok(());
+    };
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if free >= needed_bytes {
+        return Ok(());
+    }
+    Err(ToolError::DiskFull {
+        folder: folder.to_owned(),
+        free: free / MEGA,
+        needed: needed_bytes.div_ceil(MEGA),
+    })
 }
 
 /// A program about to run.
@@ -54,12 +112,13 @@ pub struct Tool {
 }
 
 impl Tool {
-    /// Runs the program to its end. If the future is dropped before, or this process dies, the
-    /// program and all that it started are killed.
-    pub async fn run(self) -> Result<(), ToolError> {
+    /// Runs the program to its end, and returns the end of what it said. If the future is dropped
+    /// before, or this process dies, the program and all that it started are killed.
+    pub async fn run(self) -> Result<String, ToolError> {
         let program = self.program;
+        let start = |source| ToolError::Start { program, source };
         // The kernel kills the child with its parent: nobody else would after a SIGKILL.
-        let child = Command::new("setpriv")
+        let mut child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", program])
             .args(&self.arguments)
             .current_dir(&self.folder)
@@ -68,26 +127,42 @@ impl Tool {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|source| ToolError::Start { program, source })?;
+            .map_err(start)?;
         let _group = KillGroup(child.id());
-        let ended = timeout(self.limit, child.wait_with_output()).await;
-        let output = ended
-            .map_err(|_| ToolError::TookTooLong {
-                program,
-                limit: self.limit,
-            })?
-            .map_err(|source| ToolError::Start { program, source })?;
-        if output.status.success() {
-            return Ok(());
+        let (out, err) = (child.stdout.take(), child.stderr.take());
+        let work = async { tokio::join!(child.wait(), end_of(out), end_of(err)) };
+        let ended = timeout(self.limit, work).await;
+        let (status, out, err) = ended.map_err(|_| ToolError::TookTooLong {
+            program,
+            limit: self.limit,
+        })?;
+        let status = status.map_err(start)?;
+        let said = [out.map_err(start)?, err.map_err(start)?].concat();
+        let said = String::from_utf8_lossy(&said).trim().to_owned();
+        if status.success() {
+            return Ok(said);
         }
-        let said = [output.stdout, output.stderr].concat();
-        let from = said.len().saturating_sub(SAID_BYTES_MAX);
         Err(ToolError::Failed {
             program,
-            status: output.status,
-            said: String::from_utf8_lossy(&said[from..]).trim().to_owned(),
+            status,
+            said,
         })
     }
+}
+
+/// Reads an output to its end, and keeps the last of it: a program may say gigabytes.
+async fn end_of(output: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
+    let mut kept = Vec::new();
+    let Some(mut output) = output else {
+        return Ok(kept);
+    };
+    while output.read_buf(&mut kept).await? > 0 {
+        if kept.len() > 2 * SAID_BYTES_MAX {
+            kept.drain(..kept.len() - SAID_BYTES_MAX);
+        }
+    }
+    kept.drain(..kept.len().saturating_sub(SAID_BYTES_MAX));
+    Ok(kept)
 }
 
 /// Kills a process group when it goes out of scope.
@@ -118,16 +193,30 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_says_what_the_program_said() {
-        let failed = shell("echo out; echo no space left >&2; exit 3")
+        let failed = shell("echo out; echo No space left on device >&2; exit 3")
             .run()
             .await;
-        let said = failed
-            .err()
-            .map(|error| error.to_string())
-            .unwrap_or_default();
+        let failed = failed.err().unwrap();
+        let said = failed.to_string();
         assert!(
-            said.contains("`sh` failed") && said.contains("no space left"),
+            said.contains("`sh` failed") && said.contains("No space left"),
             "{said}"
+        );
+        assert!(failed.is_permanent());
+        let other = shell("exit 3").run().await.err().unwrap();
+        assert!(!other.is_permanent());
+    }
+
+    #[tokio::test]
+    async fn of_much_output_the_end_is_kept() {
+        let said = shell("yes | head -c 1000000; echo end")
+            .run()
+            .await
+            .unwrap();
+        assert!(
+            said.ends_with("end") && said.len() <= SAID_BYTES_MAX,
+            "{}",
+            said.len()
         );
     }
 
@@ -149,5 +238,16 @@ mod tests {
         let missing = tool.run().await.err().map(|error| error.to_string());
         let missing = missing.unwrap_or_default();
         assert!(missing.contains("no-such-imager"), "{missing}");
+    }
+
+    #[test]
+    fn a_full_disk_is_noticed_before_the_work() {
+        let folder = std::env::temp_dir();
+        assert!(check_disk(&folder, 1).is_ok());
+        let full = check_disk(&folder, u64::MAX).err().unwrap();
+        assert!(
+            full.is_permanent() && full.to_string().contains("make room"),
+            "{full}"
+        );
     }
 }

@@ -6,20 +6,22 @@ use std::{
     time::Duration,
 };
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::process::{Tool, ToolError};
+use super::process::{Tool, ToolError, check_disk};
 use crate::{
-    io::{Converted, PartName},
-    model::{Arcseconds, Hertz, Metres, Radians},
+    io::{DISH, PartName, SetInfo},
+    model::{Arcseconds, Hertz, Radians},
     science::{SPEED_OF_LIGHT, field_of_view},
 };
 
 /// Pixels over the width that the longest baseline resolves: the beam, which is elongated, then
 /// has three over its minor axis.
 const PIXELS_PER_RESOLUTION: f64 = 4.0;
-/// Diameter of a DSA-110 dish, which sets the field.
-const DISH: Metres = Metres(4.65);
+/// Bytes on disk for each pixel of the image: some ten planes of single precision, twice.
+const DISK_BYTES_PER_PIXEL: u64 = 80;
 
 /// Why there is no image.
 #[derive(Debug, Error)]
@@ -37,6 +39,37 @@ pub enum ImageError {
     },
 }
 
+impl ImageError {
+    /// Whether another try must fail as well.
+    pub fn is_permanent(&self) -> bool {
+        matches!(self, Self::Tool(error) if error.is_permanent())
+    }
+}
+
+/// How much effort an image is worth.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ImagingTier {
+    /// A quick look: pixels four times as wide, a shallow clean. Not for science.
+    Development,
+    /// The pipeline's usual depth.
+    #[default]
+    Standard,
+    /// Cleans deeper, into the noise of the brightest sources' surroundings.
+    HighPrecision,
+}
+
+impl ImagingTier {
+    /// Iterations of the clean at most, and the noise above which it masks and at which it stops.
+    fn depth(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Development => ("300", "5", "3"),
+            Self::Standard => ("5000", "5", "1.0"),
+            Self::HighPrecision => ("20000", "4", "0.5"),
+        }
+    }
+}
+
 /// The size of an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ImagePlan {
@@ -48,11 +81,17 @@ pub struct ImagePlan {
 
 impl ImagePlan {
     /// The field of the dishes at the middle of the band, as finely as the array resolves.
-    pub fn of(set: &Converted) -> Self {
-        let resolution = Radians(SPEED_OF_LIGHT / set.band.1.0 / set.longest_baseline.0);
-        let cell = resolution.to_arcseconds().0 / PIXELS_PER_RESOLUTION;
+    pub fn of(set: &SetInfo, tier: ImagingTier) -> Self {
+        let (low, high) = set.band();
+        let resolution = Radians(SPEED_OF_LIGHT / high.0 / set.longest_baseline.0);
+        let coarser = if tier == ImagingTier::Development {
+            4.0
+        } else {
+            1.0
+        };
+        let cell = resolution.to_arcseconds().0 / PIXELS_PER_RESOLUTION * coarser;
         let cell = (cell * 10.0).round().max(1.0) / 10.0;
-        let middle = Hertz(f64::midpoint(set.band.0.0, set.band.1.0));
+        let middle = Hertz(f64::midpoint(low.0, high.0));
         let field = field_of_view(middle, DISH).0 * 3_600.0;
         #[expect(
             clippy::cast_possible_truncation,
@@ -68,41 +107,70 @@ impl ImagePlan {
     }
 }
 
+/// What to image, and how.
+#[derive(Debug, Clone)]
+pub struct ImageOrder<'a> {
+    /// The Measurement Set.
+    pub ms: &'a Path,
+    /// The column of its visibilities.
+    pub column: &'static str,
+    /// How deep.
+    pub tier: ImagingTier,
+    /// Threads at most.
+    pub threads: usize,
+    /// The program is killed after this time.
+    pub limit: Duration,
+}
+
 /// Images a set into the file `fits`, which appears in its place only when it is complete.
+/// Returns the end of what the program said.
 pub async fn image(
-    set: &Converted,
+    order: &ImageOrder<'_>,
+    plan: ImagePlan,
     fits: &Path,
-    threads: usize,
-    limit: Duration,
-) -> Result<ImagePlan, ImageError> {
-    let plan = ImagePlan::of(set);
+) -> Result<String, ImageError> {
     let scratch = PartName::of(fits);
     let file_error = |source| ImageError::File {
         path: fits.to_owned(),
         source,
     };
     fs::create_dir_all(scratch.path()).map_err(file_error)?;
+    let area = u64::from(plan.pixels) * u64::from(plan.pixels);
+    check_disk(scratch.path(), area * DISK_BYTES_PER_PIXEL)?;
     let pixels = plan.pixels.to_string();
     let cell = format!("{}asec", plan.cell.0);
-    let threads = threads.to_string();
-    let set = set.ms.to_string_lossy().into_owned();
+    let threads = order.threads.to_string();
+    let set = order.ms.to_string_lossy().into_owned();
+    let (iterations, mask, threshold) = order.tier.depth();
     let arguments = [
         &["-quiet", "-j", &threads, "-mem", "20", "-use-wgridder"][..],
         &["-name", "image", "-size", &pixels, &pixels, "-scale", &cell],
         &[
-            "-weight", "briggs", "0.5", "-niter", "5000", "-mgain", "0.8",
+            "-weight", "briggs", "0.5", "-niter", iterations, "-mgain", "0.8",
         ],
-        &["-auto-mask", "5", "-auto-threshold", "1.0", "-pol", "I"],
-        &["-data-column", "DATA", "-no-update-model-required", &set],
+        &[
+            "-auto-mask",
+            mask,
+            "-auto-threshold",
+            threshold,
+            "-pol",
+            "I",
+        ],
+        &[
+            "-data-column",
+            order.column,
+            "-no-update-model-required",
+            &set,
+        ],
     ];
     let tool = Tool {
         program: "wsclean",
         arguments: arguments.concat().into_iter().map(str::to_owned).collect(),
         folder: scratch.path().to_owned(),
-        limit,
+        limit: order.limit,
     };
-    tool.run().await?;
+    let said = tool.run().await?;
     let made = scratch.path().join("image-image.fits");
     fs::rename(made, fits).map_err(file_error)?;
-    Ok(plan)
+    Ok(said)
 }

@@ -124,7 +124,7 @@ fn group(folder: &Path) -> Result<Group, WorkerError> {
     let file_paths = paths
         .collect::<Result<Vec<PathBuf>, _>>()
         .map_err(WorkerError::file(folder))?;
-    Ok(Group { file_paths })
+    Ok(file_paths.into())
 }
 
 /// Prints what ran where, and fails if a step that was remembered ran again.

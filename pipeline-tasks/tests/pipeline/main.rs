@@ -3,6 +3,7 @@
 mod conversion;
 mod demo;
 mod reader;
+mod science;
 mod workflow;
 
 use std::path::PathBuf;

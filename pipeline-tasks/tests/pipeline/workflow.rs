@@ -31,6 +31,8 @@ fn worker(database: &Database, output: &Path) -> WorkerBuilder {
         max_attempts: 3,
         input: output.to_owned(),
         output: output.to_owned(),
+        catalogue: None,
+        vla_calibrators: None,
     };
     Worker::builder(database.client())
         .task(process_group)
@@ -68,9 +70,7 @@ async fn unusable_files_fail_the_task_for_good_and_say_which() -> TestResult {
             let relative = file.strip_prefix(folder.path());
             relative.map_or(file.clone(), Path::to_owned)
         });
-        let group = Group {
-            file_paths: files.collect(),
-        };
+        let group = Group::from(files.collect::<Vec<_>>());
         cases.push((client.spawn(process_group, group).await?, expected));
     }
     let executed = worker(&database, folder.path()).run_until_idle().await?;

@@ -9,6 +9,8 @@ use std::{
 
 use crate::{ErrorKind, Layout, MsError, Rows};
 
+mod columns;
+
 #[repr(C)]
 struct Handle {
     private: [u8; 0],
@@ -181,12 +183,12 @@ impl Set {
         Self::of(path, handle)
     }
 
-    pub(crate) fn open(path: &Path) -> Result<Self, MsError> {
+    pub(crate) fn open(path: &Path, writable: bool) -> Result<Self, MsError> {
         let place = text(&path.to_string_lossy())?;
         let mut handle = ptr::null_mut();
         // SAFETY: as above.
         check(path, |message| unsafe {
-            ms_open(place.as_ptr(), false, &raw mut handle, message)
+            ms_open(place.as_ptr(), writable, &raw mut handle, message)
         })?;
         Self::of(path, handle)
     }

@@ -1,0 +1,54 @@
+//! Images.
+
+use absurd_sdk::{LogLevel, Reporter, TaskResult};
+use measurement_set::MeasurementSet;
+
+use super::{finally, in_background};
+use crate::{
+    io::SetInfo,
+    tasks::{
+        params::{Outputs, StageParams},
+        toolbox::Toolbox,
+    },
+    tools::{ImageOrder, ImagePlan, image},
+};
+
+/// Images the corrected visibilities, or the raw ones where nothing was applied.
+pub(in crate::tasks) async fn imaging(
+    tools: &Toolbox,
+    params: &StageParams,
+    reporter: &Reporter,
+) -> TaskResult<Outputs> {
+    let ms = params.ms()?;
+    let set = ms.clone();
+    let (info, corrected) = in_background(move || {
+        let has = MeasurementSet::open(&set)?.has_column("CORRECTED_DATA")?;
+        Ok((SetInfo::of(&set)?, has))
+    })
+    .await?;
+    let tier = params.config.imaging_tier.unwrap_or_default();
+    let plan = ImagePlan::of(&info, tier);
+    let order = ImageOrder {
+        ms: &ms,
+        column: if corrected { "CORRECTED_DATA" } else { "DATA" },
+        tier,
+        threads: tools.threads,
+        limit: tools.limit,
+    };
+    let fits = ms.with_extension("fits");
+    let said = image(&order, plan, &fits).await;
+    let said = said.map_err(|error| finally(error.is_permanent(), error))?;
+    let what = format!(
+        "{} of {}: {} pixels of {}\"",
+        fits.display(),
+        order.column,
+        plan.pixels,
+        plan.cell.0
+    );
+    reporter.log(LogLevel::Info, what);
+    reporter.log(LogLevel::Info, said);
+    Ok(Outputs {
+        image_path: Some(fits),
+        ..Outputs::default()
+    })
+}
