@@ -3,12 +3,18 @@
 
 mod astrometry;
 mod beam;
+mod crossmatch;
 mod geometry;
 mod projection;
 mod source_finding;
 
 pub use astrometry::{Site, SiteError, Sky};
 pub use beam::{airy_power, field_of_view};
+pub use crossmatch::{
+    CrossMatch, DE_RUITER_LIMIT, FluxPoint, MATCH_RADIUS, Match, MatchMethod, MatchQuality,
+    MeasuredSource, Missing, Offset, PositionError, SpectralIndex, crossmatch, de_ruiter_radius,
+    sources_within, spectral_index,
+};
 pub use geometry::{Frame, SPEED_OF_LIGHT, Vector, dot, fringe};
 pub use projection::SinProjection;
 pub use source_finding::{Peak, Plane, find_peaks, noise, peak_near};
