@@ -1,5 +1,6 @@
 //! Files: UVH5 in, Measurement Sets and FITS images out, and simulated observations.
 
+mod catalogue;
 mod convert;
 mod fits;
 mod part;
@@ -7,6 +8,7 @@ mod simulate;
 mod simulated_sky;
 mod uvh5;
 
+pub use catalogue::{CatalogueError, VlaCalibrators, read_catalogue, read_vla_calibrators};
 pub use convert::{ConvertError, Converted, convert};
 pub use fits::{FitsError, FitsImage};
 pub(crate) use part::PartName;
