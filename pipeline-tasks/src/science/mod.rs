@@ -5,8 +5,10 @@ mod astrometry;
 mod beam;
 mod crossmatch;
 mod geometry;
+mod photometry;
 mod projection;
 mod source_finding;
+mod statistics;
 
 pub use astrometry::{Site, SiteError, Sky};
 pub use beam::{airy_power, field_of_view};
@@ -16,5 +18,6 @@ pub use crossmatch::{
     sources_within, spectral_index,
 };
 pub use geometry::{Frame, SPEED_OF_LIGHT, Vector, dot, fringe};
+pub use photometry::{Normalisation, Photometry, Reference, forced_photometry, reference_flux};
 pub use projection::SinProjection;
 pub use source_finding::{Peak, Plane, find_peaks, noise, peak_near};
