@@ -9,6 +9,7 @@ mod photometry;
 mod projection;
 mod source_finding;
 mod statistics;
+mod validation;
 mod variability;
 
 pub use astrometry::{Site, SiteError, Sky};
@@ -22,6 +23,7 @@ pub use geometry::{Frame, SPEED_OF_LIGHT, Vector, dot, fringe};
 pub use photometry::{Normalisation, Photometry, Reference, forced_photometry, reference_flux};
 pub use projection::SinProjection;
 pub use source_finding::{Peak, Plane, find_peaks, noise, peak_near};
+pub use validation::{Check, CheckLimits, Evidence, ImageNumbers, Outcome, validate, verdict};
 pub use variability::{
     Epoch, FluxChange, FluxRatio, LightCurveError, Spread, Variability, VariabilityFlags,
     VariabilityLimits, VariabilityPreset, variability,
