@@ -4,6 +4,7 @@ mod catalogue;
 mod convert;
 mod fits;
 mod part;
+mod report;
 mod simulate;
 mod simulated_sky;
 mod uvh5;
@@ -12,6 +13,7 @@ pub use catalogue::{CatalogueError, VlaCalibrators, read_catalogue, read_vla_cal
 pub use convert::{ConvertError, Converted, convert};
 pub use fits::{FitsError, FitsImage};
 pub(crate) use part::PartName;
+pub use report::{ImageReport, ReportError};
 pub use simulate::{Simulation, SimulationError};
 pub use simulated_sky::PointSource;
 pub use uvh5::{Antenna, Header, Integration, Uvh5, Uvh5Error};

@@ -24,6 +24,7 @@ pub use photometry::{Normalisation, Photometry, Reference, forced_photometry, re
 pub use projection::SinProjection;
 pub use source_finding::{Peak, Plane, find_peaks, noise, peak_near};
 pub use validation::{Check, CheckLimits, Evidence, ImageNumbers, Outcome, validate, verdict};
+pub(crate) use validation::{FLUX_LIMITS, OFFSET_LIMITS};
 pub use variability::{
     Epoch, FluxChange, FluxRatio, LightCurveError, Spread, Variability, VariabilityFlags,
     VariabilityLimits, VariabilityPreset, variability,
