@@ -41,6 +41,9 @@ fn the_list_of_the_nrao_is_read() -> TestResult {
     let there = SkyPosition::from_degrees(202.784_533_3, 30.509_155_2);
     assert!(source.position.separation(there).to_arcseconds().0 < 0.001);
     assert_eq!(source.flux, Jansky(15.0));
+    // 3C273 has 30 Jy at 6 cm, in a line of the shorter shape.
+    let source = find("1229+020").ok_or("3C273 is not there")?;
+    assert!((source.spectral_index + 0.054).abs() < 0.001, "{source:?}");
     let south = find("0003-174").ok_or("0003-174 is not there")?;
     assert!(south.position.dec.0 < 0.0);
     assert!(list.sources.iter().all(|source| source.flux.0 > 0.0));
