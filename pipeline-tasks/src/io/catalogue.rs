@@ -186,7 +186,7 @@ fn is_flux(jansky: f64) -> bool {
 pub struct VlaCalibrators {
     /// Those with a flux density at 20 cm, in the order of the list.
     pub sources: Vec<CatalogueSource>,
-    /// How many were left out because the list gives none.
+    /// How many were left out because the list gives none, or zero.
     pub without_flux: usize,
 }
 
@@ -267,17 +267,19 @@ impl VlaEntry {
 }
 
 impl Place<'_> {
-    /// The flux density of a band's line. Words won't do: a band without a flux may still have
-    /// the limits of baselines that stand to the right of it.
+    /// The flux density of a band's line; the list writes zero and `?` for one it doesn't know.
+    /// Words won't do: a band without a flux may still have the limits of baselines that stand to
+    /// the right of it.
     fn flux_field(&self, row: &str) -> Result<Option<Jansky>, CatalogueError> {
-        const FIRST: usize = 22;
-        const WIDTH: usize = 12;
+        const FIRST: usize = 19;
+        const WIDTH: usize = 15;
         let field: String = row.chars().skip(FIRST).take(WIDTH).collect();
         match field.trim() {
             "" | "?" => Ok(None),
             flux => {
-                let flux = self.number("FLUX(Jy)", flux, is_flux, "flux density above zero")?;
-                Ok(Some(Jansky(flux)))
+                let listed = |flux: f64| flux == 0.0 || is_flux(flux);
+                let flux = self.number("FLUX(Jy)", flux, listed, "flux density")?;
+                Ok(is_flux(flux).then_some(Jansky(flux)))
             }
         }
     }
@@ -402,10 +404,22 @@ BAND        A B C D    FLUX(Jy)    UVMIN(kL)  UVMAX(kL)
         Ok(())
     }
 
-    /// Blank and unknown fluxes leave a source out; the 7 kilolambda to the right are none.
+    /// The list has lines of two shapes, and in the shorter one the flux begins farther to the left:
+    /// its first digit is not to be lost.
+    #[test]
+    fn both_shapes_of_a_line_are_read() -> TestResult {
+        let longer = "20cm    L  X X X S        2.2";
+        let shorter = "20cm L  X X X X     30.00  ";
+        let list = read_vla_calibrators(file(&SOUTHERN.replace(longer, shorter))?.path())?;
+        assert_eq!(list.sources[0].flux, Jansky(30.0));
+        Ok(())
+    }
+
+    /// Fluxes that are blank, unknown or zero leave a source out; the 7 kilolambda to the right are
+    /// none.
     #[test]
     fn an_unknown_flux_is_never_replaced() -> TestResult {
-        for unknown in ["   ", "?  "] {
+        for unknown in ["   ", "?  ", "0.0"] {
             let list = read_vla_calibrators(file(&SOUTHERN.replace("2.2", unknown))?.path())?;
             assert_eq!((list.sources.len(), list.without_flux), (0, 1));
         }

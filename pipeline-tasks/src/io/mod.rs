@@ -1,28 +1,21 @@
 //! Files: UVH5 in, Measurement Sets and FITS images out, and simulated observations.
 
-mod calibrate;
 mod catalogue;
 mod convert;
 mod fits;
 mod gain_table;
 mod part;
 mod report;
-mod set_info;
 mod simulate;
 mod simulated_sky;
 mod uvh5;
 
-pub use calibrate::{
-    CalibrationError, DISH, GainQuality, REFERENCE_ANTENNAS, SolveSettings, apply, flag_unusable,
-    solve,
-};
 pub use catalogue::{CatalogueError, VlaCalibrators, read_catalogue, read_vla_calibrators};
 pub use convert::{ConvertError, Converted, convert};
 pub use fits::{FitsError, FitsImage};
 pub use gain_table::{GainTable, GainTableError};
 pub(crate) use part::PartName;
 pub use report::{ImageReport, ReportError};
-pub use set_info::{RowsOfTime, SetError, SetInfo};
 pub use simulate::{Simulation, SimulationError};
 pub use simulated_sky::PointSource;
 pub use uvh5::{Antenna, Header, Integration, Uvh5, Uvh5Error};

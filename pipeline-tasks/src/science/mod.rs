@@ -3,7 +3,6 @@
 
 mod astrometry;
 mod beam;
-mod calibration;
 mod crossmatch;
 mod geometry;
 mod photometry;
@@ -16,7 +15,6 @@ mod variability;
 
 pub use astrometry::{Site, SiteError, Sky};
 pub use beam::{airy_power, field_of_view};
-pub use calibration::{Moments, Solution};
 pub use crossmatch::{
     CrossMatch, DE_RUITER_LIMIT, FluxPoint, MATCH_RADIUS, Match, MatchMethod, MatchQuality,
     MeasuredSource, Missing, Offset, PositionError, SpectralIndex, crossmatch, de_ruiter_radius,

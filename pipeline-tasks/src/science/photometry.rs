@@ -78,15 +78,15 @@ pub fn forced_photometry(
     beam: (Degrees, Degrees),
     position: SkyPosition,
 ) -> Option<Photometry> {
-    let place = projection.to_pixel(position)?;
+    let target = projection.to_pixel(position)?;
     let pixel = projection.step.1.to_degrees().0.abs();
     let (major, minor) = (beam.0.0 / pixel, beam.1.0 / pixel);
     if !(major.is_finite() && minor > 0.0) {
         return None;
     }
-    let value = interpolated(plane, place)?;
-    let noise = noise_around(plane, place, major)?;
-    let peak = peak_at(plane, place, (minor / 2.0).max(1.0));
+    let value = interpolated(plane, target)?;
+    let noise = noise_around(plane, target, major)?;
+    let peak = peak_at(plane, target, (minor / 2.0).max(1.0));
     let peak = peak.filter(|peak| peak.value >= FIT_SNR_MIN * noise);
     let fitted = peak.and_then(|peak| {
         let found = projection.to_sky(peak.x, peak.y)?;
@@ -98,13 +98,13 @@ pub fn forced_photometry(
 
 /// The fitted peak within `radius` pixels of a place: a pixel above its eight neighbours, and
 /// not just the foot of a brighter source that stands farther off.
-fn peak_at(plane: &Plane, place: (f64, f64), radius: f64) -> Option<Peak> {
-    let peak = peak_near(plane, place.0, place.1, radius)?;
+fn peak_at(plane: &Plane, target: (f64, f64), radius: f64) -> Option<Peak> {
+    let peak = peak_near(plane, target.0, target.1, radius)?;
     let (x, y) = (nearest_pixel(peak.x)?, nearest_pixel(peak.y)?);
     let top = plane.at(x, y);
     let neighbours = (0..9).map(|cell| plane.at(x + cell % 3 - 1, y + cell / 3 - 1));
     let is_top = neighbours.filter(|value| *value <= top).count() == 9;
-    let near = (peak.x - place.0).hypot(peak.y - place.1) <= radius;
+    let near = (peak.x - target.0).hypot(peak.y - target.1) <= radius;
     (is_top && near).then_some(peak)
 }
 
@@ -124,9 +124,9 @@ fn nearest_pixel(coordinate: f64) -> Option<usize> {
 
 /// The value between the pixels, by the cubic through the four nearest along each axis. None if
 /// one of the sixteen is blank.
-fn interpolated(plane: &Plane, place: (f64, f64)) -> Option<f64> {
-    let (x, weights_x) = cubic(place.0)?;
-    let (y, weights_y) = cubic(place.1)?;
+fn interpolated(plane: &Plane, target: (f64, f64)) -> Option<f64> {
+    let (x, weights_x) = cubic(target.0)?;
+    let (y, weights_y) = cubic(target.1)?;
     let mut sum = 0.0;
     for (dy, weight_y) in weights_y.iter().enumerate() {
         for (dx, weight_x) in weights_x.iter().enumerate() {
@@ -160,16 +160,16 @@ fn cubic(coordinate: f64) -> Option<(usize, [f64; 4])> {
 }
 
 /// The noise of the annulus about a place; `major` is the beam's major axis in pixels.
-fn noise_around(plane: &Plane, place: (f64, f64), major: f64) -> Option<f64> {
+fn noise_around(plane: &Plane, target: (f64, f64), major: f64) -> Option<f64> {
     let (inner, outer) = (ANNULUS.0 * major, ANNULUS.1 * major);
     let (columns, rows) = (
-        pixels(place.0, outer, plane.width),
-        pixels(place.1, outer, plane.height),
+        pixels(target.0, outer, plane.width),
+        pixels(target.1, outer, plane.height),
     );
     let values: Vec<f32> = rows
         .flat_map(|y| columns.clone().map(move |x| (x, y)))
         .filter(|(x, y)| {
-            let distance = (count(*x) - place.0).hypot(count(*y) - place.1);
+            let distance = (count(*x) - target.0).hypot(count(*y) - target.1);
             (inner..=outer).contains(&distance)
         })
         .map(|(x, y)| plane.at(x, y))

@@ -1,5 +1,6 @@
 //! The pipeline on simulated and on foreign data.
 
+mod catalogues;
 mod conversion;
 mod demo;
 mod reader;

@@ -96,7 +96,13 @@ fn ratios<'a>(
         },
         size: (420.0, 320.0),
         points,
-        lines: vec![1.0, 1.0 - fail, 1.0 - warn, 1.0 + warn, 1.0 + fail],
+        lines: vec![
+            (1.0, ""),
+            (1.0 - fail, "failure"),
+            (1.0 - warn, "warning"),
+            (1.0 + warn, "warning"),
+            (1.0 + fail, "failure"),
+        ],
         circles: Vec::new(),
     }
 }

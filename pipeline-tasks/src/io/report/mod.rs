@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use self::{
     figures::figures,
-    text::{Escaped, Sexagesimal, number},
+    text::{Escaped, Sexagesimal, number, signed},
     thumbnail::Thumbnail,
 };
 use super::part::PartName;
@@ -37,7 +37,9 @@ impl ReportError {
     pub fn is_permanent(&self) -> bool {
         matches!(
             self.source.kind(),
-            io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput
+            io::ErrorKind::NotADirectory
+                | io::ErrorKind::AlreadyExists
+                | io::ErrorKind::InvalidInput
         )
     }
 }
@@ -240,8 +242,8 @@ fn match_row(pair: &Match) -> Vec<String> {
         milli(pair.expected),
         pair.flux_ratio().map_or_else(none, number),
         number(pair.measured.snr()),
-        format!("{:+.2}", pair.offset.ra.0),
-        format!("{:+.2}", pair.offset.dec.0),
+        signed(pair.offset.ra.0),
+        signed(pair.offset.dec.0),
         format!("{:.2}", pair.separation.0),
         pair.quality.to_string(),
     ]
@@ -256,19 +258,22 @@ fn none() -> String {
 }
 
 fn with_unit(value: Option<f64>, unit: &str) -> String {
-    value.map_or_else(none, |value| {
-        let text = format!("{} {}", number(value), Escaped(unit));
-        text.trim_end().to_owned()
-    })
+    value.map_or_else(none, |value| quantity(&number(value), unit))
 }
 
+fn quantity(number: &str, unit: &str) -> String {
+    let text = format!("{number} {}", Escaped(unit));
+    text.trim_end().to_owned()
+}
+
+/// Limits are shown as they were set, not rounded.
 fn limits(limits: CheckLimits, unit: &str) -> String {
     let (words, warn, fail) = match limits {
         CheckLimits::Above { warn, fail } => ("at most", warn, fail),
         CheckLimits::Below { warn, fail } => ("at least", warn, fail),
     };
-    let warn = with_unit(Some(warn), unit);
-    let fail = fail.map(|fail| format!("; fails beyond {}", with_unit(Some(fail), unit)));
+    let warn = quantity(&warn.to_string(), unit);
+    let fail = fail.map(|fail| format!("; fails beyond {}", quantity(&fail.to_string(), unit)));
     format!("{words} {warn}{}", fail.unwrap_or_default())
 }
 
@@ -379,8 +384,10 @@ mod tests {
         let page = fs::read_to_string(&path)?;
         assert!(!page.contains("NaN") && !page.contains("inf"), "{page}");
         assert_eq!(fs::read_dir(folder.path().join("reports"))?.count(), 1);
-        let below_a_file = report.write(&path.join("x.html"));
-        assert!(below_a_file.unwrap_err().is_permanent());
+        for below_a_file in ["x.html", "y/x.html"] {
+            let error = report.write(&path.join(below_a_file)).unwrap_err();
+            assert!(error.is_permanent(), "{error:?}");
+        }
         Ok(())
     }
 }

@@ -109,8 +109,8 @@ pub(super) struct Plot<'a> {
     /// Width and height of the whole.
     pub(super) size: (f64, f64),
     pub(super) points: Vec<Point>,
-    /// Values of y with a line across: the first is what should be, the others are limits.
-    pub(super) lines: Vec<f64>,
+    /// Values of y with a line across, each with a word; without one it is what should be.
+    pub(super) lines: Vec<(f64, &'a str)>,
     /// Circles about zero, each with a word; their radii are in units of both axes.
     pub(super) circles: Vec<(f64, &'a str)>,
 }
@@ -158,13 +158,16 @@ impl Plot<'_> {
     }
 
     fn limits(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, value) in self.lines.iter().enumerate() {
-            let class = if index == 0 { "aim" } else { "limit" };
+        let right = self.size.0 - RIGHT;
+        for (value, word) in &self.lines {
+            let class = if word.is_empty() { "aim" } else { "limit" };
             let y = self.place_y(*value);
-            let right = self.size.0 - RIGHT;
+            let above = y - 4.0;
             writeln!(
                 f,
-                "<line class=\"{class}\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>"
+                "<line class=\"{class}\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
+                 <text class=\"tick left\" x=\"{right}\" y=\"{above:.1}\">{}</text>",
+                Escaped(word),
             )?;
         }
         let (x, y) = (self.place_x(0.0), self.place_y(0.0));
@@ -252,7 +255,7 @@ mod tests {
                     words: "far".into(),
                 },
             ],
-            lines: vec![1.0],
+            lines: vec![(1.0, ""), (10.0, "limit")],
             circles: vec![(5.0, "inside"), (20.0, "outside")],
         };
         let svg = plot.to_string();
@@ -266,6 +269,7 @@ mod tests {
             svg.contains("r=\"25.0\"") && svg.contains("inside"),
             "{svg}"
         );
+        assert!(svg.contains("y=\"8.0\">limit</text>"), "{svg}");
         assert!(
             !svg.contains("outside") && svg.contains("A &amp; B"),
             "{svg}"

@@ -18,7 +18,7 @@ impl fmt::Display for Escaped<'_> {
                 '\'' => f.write_str("&#39;")?,
                 // Other control letters are not allowed in HTML, however they are written.
                 letter if letter.is_control() && !letter.is_whitespace() => {
-                    f.write_str("\u{fffd}")?
+                    f.write_str("\u{fffd}")?;
                 }
                 letter => write!(f, "{letter}")?,
             }
@@ -61,6 +61,11 @@ pub(super) fn number(value: f64) -> String {
     }
 }
 
+/// A small angle with its sign, to a hundredth; what rounds to zero has no minus.
+pub(super) fn signed(value: f64) -> String {
+    format!("{:+.2}", (value * 100.0).round() / 100.0 + 0.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,5 +94,7 @@ mod tests {
     fn numbers_keep_three_digits() {
         let shown = [812.3, 81.23, 8.123, 0.812_3, -0.081_2].map(number);
         assert_eq!(shown, ["812", "81.2", "8.12", "0.812", "-0.081"]);
+        let shown = [-0.004, -0.006, 1.2].map(signed);
+        assert_eq!(shown, ["+0.00", "-0.01", "+1.20"]);
     }
 }

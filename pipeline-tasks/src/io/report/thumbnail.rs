@@ -8,8 +8,9 @@ use crate::science::{Plane, noise};
 const CELLS: usize = 128;
 /// Shades of a cell, the darkest last.
 const SHADES: usize = 8;
-/// Below this many times the noise a cell stays empty, which keeps the drawing small.
-const FAINTEST: f64 = 3.0;
+/// Below this many times the noise a cell stays empty: the brightest of its many pixels is often
+/// three times the noise where there is no source.
+const FAINTEST: f64 = 4.0;
 
 /// Each cell shows the brightest of its pixels, on a scale that is linear for faint and
 /// logarithmic for bright ones.
@@ -54,14 +55,16 @@ fn brightest(plane: &Plane, cell: usize, column: usize, row: usize) -> f64 {
 }
 
 /// The shade of a brightness between zero and one.
-fn shade(share: f64) -> usize {
+fn shade(brightness: f64) -> usize {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         clippy::cast_precision_loss,
         reason = "held between one and the number of shades"
     )]
-    let shade = (share * SHADES as f64).ceil().clamp(1.0, SHADES as f64) as usize;
+    let shade = (brightness * SHADES as f64)
+        .ceil()
+        .clamp(1.0, SHADES as f64) as usize;
     shade
 }
 
