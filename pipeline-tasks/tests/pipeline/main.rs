@@ -1,5 +1,6 @@
 //! The pipeline on simulated and on foreign data.
 
+mod bridge;
 mod conversion;
 mod demo;
 mod reader;
