@@ -246,6 +246,18 @@ mod tests {
     }
 
     #[test]
+    fn one_bridge_at_a_time_submits() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let (one, two) = (Ledger::open(folder.path())?, Ledger::open(folder.path())?);
+        let held = one.lock()?;
+        assert!(held.is_some());
+        assert!(two.lock()?.is_none());
+        drop(held);
+        assert!(two.lock()?.is_some());
+        Ok(())
+    }
+
+    #[test]
     fn half_a_line_costs_only_itself() -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let (first, second) = (entry("2026-01-26T08:05:18"), entry("2026-01-26T08:10:27"));

@@ -204,3 +204,42 @@ impl Bridge {
         written.map_err(BridgeError::file(&self.status_path))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use absurd_sdk::TaskFilter;
+    use absurd_test::Database;
+
+    use super::*;
+
+    fn order(first: &str) -> Result<Order, Box<dyn std::error::Error>> {
+        let later = (1..16).map(|subband| format!("2026-01-26T08:05:18_sb{subband:02}.hdf5"));
+        let names = std::iter::once(format!("{first}_sb00.hdf5")).chain(later);
+        Ok(Order {
+            files: names.map(SubbandFile::parse).collect::<Result<_, _>>()?,
+            spare: [].into(),
+        })
+    }
+
+    /// Each of two bridges has seen another copy of one subband, and neither has seen what the
+    /// other one did; they share a folder, or only the database.
+    #[tokio::test]
+    async fn another_choice_of_files_makes_no_second_task() -> Result<(), Box<dyn std::error::Error>>
+    {
+        for outputs in [["output", "output"], ["output", "elsewhere"]] {
+            let folder = tempfile::tempdir()?;
+            let database = Database::start().await?;
+            let client = database.client();
+            let bridge = |output: &str| {
+                let output = folder.path().join(output);
+                Bridge::new(client.clone(), Settings::new(folder.path(), output))
+            };
+            let (mut one, mut two) = (bridge(outputs[0])?, bridge(outputs[1])?);
+            assert!(one.submit(order("2026-01-26T08:05:18")?).await?);
+            assert!(two.submit(order("2026-01-26T08:04:58")?).await?);
+            let tasks = client.list_tasks(&TaskFilter::default(), None, 10).await?;
+            assert_eq!(tasks.len(), 1, "{tasks:?}");
+        }
+        Ok(())
+    }
+}

@@ -21,6 +21,7 @@ use pipeline_tasks::{
     tasks::Group,
 };
 use tempfile::TempDir;
+use tokio::process::Command;
 
 use crate::TestResult;
 
@@ -43,18 +44,22 @@ struct Site {
 
 impl Site {
     async fn new() -> TestResult<Self> {
-        let folder = tempfile::tempdir()?;
         let small = Simulation {
             antennas: 3,
             integrations: 1,
             ..Simulation::default()
         };
-        small.write(&folder.path().join("correlator"))?;
+        Self::observing(small).await
+    }
+
+    async fn observing(simulation: Simulation) -> TestResult<Self> {
+        let folder = tempfile::tempdir()?;
+        simulation.write(&folder.path().join("correlator"))?;
         fs::create_dir(folder.path().join("incoming"))?;
         Ok(Self {
             folder,
             database: Database::start().await?,
-            group: small.group,
+            group: simulation.group,
         })
     }
 
@@ -83,6 +88,19 @@ impl Site {
 
     fn bridge_with(&self, settings: Settings) -> TestResult<Bridge> {
         Ok(Bridge::new(self.client().clone(), settings)?)
+    }
+
+    /// The program at this site, ended with its handle.
+    fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pipeline-worker"));
+        command
+            .arg(name)
+            .env("ABSURD_DATABASE_URL", self.database.url())
+            .env("ABSURD_QUEUE_NAME", "default")
+            .env("PIPELINE_INPUT_DIR", self.incoming())
+            .env("PIPELINE_OUTPUT_DIR", self.output())
+            .kill_on_drop(true);
+        command
     }
 
     /// Where a subband lies that is stamped some seconds after the group's begin.

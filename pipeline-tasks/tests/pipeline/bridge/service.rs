@@ -7,9 +7,13 @@ use std::{
 };
 
 use absurd_test::eventually;
-use pipeline_tasks::bridge::{Bridge, BridgeStatus, Bytes, GroupState, Pause, Settings};
+use pipeline_tasks::{
+    bridge::{Bridge, BridgeStatus, Bytes, GroupState, Pause, Settings},
+    io::Simulation,
+    tasks::Product,
+};
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::{process::Command, sync::oneshot};
+use tokio::sync::oneshot;
 
 use super::{SETTLED, Site, files_in, states};
 use crate::TestResult;
@@ -155,17 +159,27 @@ async fn arrivals_wake_the_bridge() -> TestResult {
 }
 
 #[tokio::test]
+async fn a_worker_images_what_the_bridge_submitted() -> TestResult {
+    let site = Site::observing(Simulation::default()).await?;
+    site.arrive_without(None, 0)?;
+    site.settle(&mut site.bridge()?).await?;
+    let _worker = site.command("worker").spawn()?;
+    let task = site.tasks().await?[0].task_id;
+    let product = site.client().result_of::<Product>(task).timeout("5m");
+    let product = product.await?;
+    assert_eq!(product.group, site.group);
+    assert!(product.image.is_file() && !product.sources.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_command_submits_and_ends_with_sigterm() -> TestResult {
     let site = Site::new().await?;
     site.arrive_without(None, 0)?;
-    let mut bridge = Command::new(env!("CARGO_BIN_EXE_pipeline-worker"))
-        .args(["bridge", "--settle", "10ms", "--scan-interval", "100ms"])
-        .env("ABSURD_DATABASE_URL", site.database.url())
-        .env("ABSURD_QUEUE_NAME", "default")
-        .env("PIPELINE_INPUT_DIR", site.incoming())
-        .env("PIPELINE_OUTPUT_DIR", site.output())
+    let mut bridge = site
+        .command("bridge")
+        .args(["--settle", "10ms", "--scan-interval", "100ms"])
         .env("PIPELINE_BRIDGE_DISK_MIN", "1MB")
-        .kill_on_drop(true)
         .spawn()?;
     eventually("the group is submitted", async || {
         site.tasks().await.is_ok_and(|tasks| tasks.len() == 1)
