@@ -17,11 +17,11 @@ mod gate;
 
 mod run;
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
-use absurd_sdk::Client;
+use absurd_sdk::{Client, TaskId};
 use jiff::Timestamp;
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::sleep};
 
 use self::{
     assess::{Order, assess},
@@ -37,6 +37,10 @@ use crate::{
     model::{ObservationGroup, SubbandFile},
     tasks::{Group, process_group},
 };
+
+/// How often to ask again for a lock that another bridge holds; it does for a few calls of the
+/// database.
+const LOCKED_RETRY: Duration = Duration::from_millis(50);
 
 /// Submits the observations that arrive in a folder.
 #[derive(Debug)]
@@ -100,6 +104,21 @@ impl Bridge {
         error.map_or(Ok(&self.status), Err)
     }
 
+    /// Submits a group at once, whatever the settings say, and returns its task: the same one for
+    /// the same observation, however often it is submitted and by whom.
+    pub async fn submit_group(&mut self, group: &ObservationGroup) -> Result<TaskId, BridgeError> {
+        let order = Order {
+            files: group.files().to_vec(),
+            spare: BTreeSet::new(),
+        };
+        loop {
+            if let Some(task) = self.submit(order.clone()).await? {
+                return Ok(task);
+            }
+            sleep(LOCKED_RETRY).await;
+        }
+    }
+
     async fn look_and_submit(&mut self, now: Timestamp) -> Result<BridgeStatus, BridgeError> {
         self.list(now).await?;
         self.ledger.learn(&self.client).await?;
@@ -107,7 +126,7 @@ impl Bridge {
         let (_, orders) = self.assess(now);
         let mut pause = gate::pause(&self.client, &self.settings).await?;
         for order in orders {
-            if pause.is_some() || !self.submit(order).await? {
+            if pause.is_some() || self.submit(order).await?.is_none() {
                 break;
             }
             pause = gate::pause(&self.client, &self.settings).await?;
@@ -147,21 +166,21 @@ impl Bridge {
         Ok(())
     }
 
-    /// Submits a group, unless somebody else has done it meanwhile. False when another bridge
-    /// is submitting: then the next scan looks again.
-    async fn submit(&mut self, order: Order) -> Result<bool, BridgeError> {
+    /// Submits a group, unless that was done before, and returns its task. `None` when another
+    /// bridge is submitting: then the next scan looks again.
+    async fn submit(&mut self, order: Order) -> Result<Option<TaskId>, BridgeError> {
         let Order { files, spare } = order;
         let names = files.iter().filter_map(|file| ledger::name(file.path()));
         let names = names.collect();
         let group = ObservationGroup::from_files(files)?;
         let id = group.id();
         let Some(_lock) = self.ledger.lock()? else {
-            return Ok(false);
+            return Ok(None);
         };
         // With other copies at hand another bridge may have given the group another id.
         self.ledger.learn(&self.client).await?;
-        if self.ledger.of(id).is_some() {
-            return Ok(true);
+        if let Some(entry) = self.ledger.of(id) {
+            return Ok(Some(entry.task));
         }
         let paths = group.files().iter().map(SubbandFile::path);
         let params = Group {
@@ -183,7 +202,7 @@ impl Bridge {
             ledger::foreign(&self.client, id, task).await?
         };
         self.ledger.add(entry)?;
-        Ok(true)
+        Ok(Some(task))
     }
 
     /// Writes and logs what has changed.
@@ -212,13 +231,11 @@ mod tests {
 
     use super::*;
 
-    fn order(first: &str) -> Result<Order, Box<dyn std::error::Error>> {
+    fn group(first: &str) -> Result<ObservationGroup, Box<dyn std::error::Error>> {
         let later = (1..16).map(|subband| format!("2026-01-26T08:05:18_sb{subband:02}.hdf5"));
         let names = std::iter::once(format!("{first}_sb00.hdf5")).chain(later);
-        Ok(Order {
-            files: names.map(SubbandFile::parse).collect::<Result<_, _>>()?,
-            spare: [].into(),
-        })
+        let files = names.map(SubbandFile::parse).collect::<Result<_, _>>()?;
+        Ok(ObservationGroup::from_files(files)?)
     }
 
     /// Each of two bridges has seen another copy of one subband, and neither has seen what the
@@ -235,8 +252,9 @@ mod tests {
                 Bridge::new(client.clone(), Settings::new(folder.path(), output))
             };
             let (mut one, mut two) = (bridge(outputs[0])?, bridge(outputs[1])?);
-            assert!(one.submit(order("2026-01-26T08:05:18")?).await?);
-            assert!(two.submit(order("2026-01-26T08:04:58")?).await?);
+            let first = one.submit_group(&group("2026-01-26T08:05:18")?).await?;
+            let second = two.submit_group(&group("2026-01-26T08:04:58")?).await?;
+            assert_eq!(first, second);
             let tasks = client.list_tasks(&TaskFilter::default(), None, 10).await?;
             assert_eq!(tasks.len(), 1, "{tasks:?}");
         }

@@ -4,13 +4,14 @@ use std::{collections::BTreeSet, fs};
 
 use absurd_sdk::TaskFilter;
 use absurd_test::Database;
+use jiff::Timestamp;
 use pipeline_tasks::{
     bridge::{Bridge, GroupState, Partial, Settings},
     model::SubbandIndex,
 };
 
 use super::{JITTER, OVERDUE, SETTLED, SHUFFLED, Site, VICTIM, files_in, states};
-use crate::TestResult;
+use crate::{TestResult, shared_data};
 
 #[tokio::test]
 async fn shuffled_files_with_jitter_make_one_task() -> TestResult {
@@ -39,6 +40,32 @@ async fn shuffled_files_with_jitter_make_one_task() -> TestResult {
         let bytes = fs::read(site.place(subband, seconds))?;
         assert!(bytes == fs::read(site.original(subband))?, "{subband}");
     }
+    Ok(())
+}
+
+/// Two observations of an independent writer; some of its subbands are stamped a second late.
+#[tokio::test]
+async fn files_of_another_writer_are_grouped() -> TestResult {
+    let Some(folder) = shared_data("groups/small") else {
+        return Ok(());
+    };
+    let site = Site::new().await?;
+    let mut bridge = site.bridge_with(Settings {
+        incoming: folder.clone(),
+        ..site.settings()
+    })?;
+    let now = Timestamp::from_second(4_000_000_000)?;
+    bridge.scan(now).await?;
+    let status = bridge.scan(now + SETTLED).await?;
+    assert_eq!((status.submitted, status.groups.len()), (2, 0));
+    assert!(status.corrupt.is_empty() && status.duplicates.is_empty());
+    let ignored: Vec<_> = status.ignored.iter().collect();
+    let others = files_in(&folder)?.into_iter();
+    let others: Vec<_> = others
+        .filter(|path| path.extension().is_none_or(|kind| kind != "hdf5"))
+        .collect();
+    assert_eq!(ignored, others.iter().collect::<Vec<_>>());
+    assert_eq!(site.tasks().await?.len(), 2);
     Ok(())
 }
 

@@ -91,6 +91,8 @@ async fn trouble_is_told_and_got_over() -> TestResult {
         .ok_or("there is no such queue")?;
     assert!(!refused.is_permanent());
     let written = fs::read(site.output().join("bridge/status.json"))?;
+    let text: serde_json::Value = serde_json::from_slice(&written)?;
+    assert_eq!(text["paused"]["reason"], "trouble", "{text}");
     let written: BridgeStatus = serde_json::from_slice(&written)?;
     let Some(Pause::Trouble { problem }) = written.paused else {
         return Err(format!("{written:?}").into());
