@@ -1,7 +1,8 @@
 //! The DSA-110 continuum imaging pipeline as durable tasks.
 //!
 //! From the bottom up: `model` (what things are), `science` (arithmetic), `io` (files), `tools`
-//! (programs of the field), `tasks` (durable workflows), `worker` (the program that hosts them).
+//! (programs of the field), `tasks` (durable workflows), `bridge` (submits what arrives), `worker`
+//! (the program that hosts them).
 
 pub mod config;
 pub mod model;
@@ -11,4 +12,7 @@ pub mod io;
 pub mod tools;
 
 pub mod tasks;
+
+pub mod bridge;
+
 pub mod worker;

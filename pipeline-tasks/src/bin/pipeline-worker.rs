@@ -5,7 +5,9 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 use pipeline_tasks::{
     config::Config,
-    worker::{WorkerError, demo, host, simulate, simulate::SimulateArgs},
+    worker::{
+        WorkerError, bridge, bridge::BridgeArgs, demo, host, simulate, simulate::SimulateArgs,
+    },
 };
 
 /// Hosts the DSA-110 continuum imaging pipeline.
@@ -24,6 +26,8 @@ enum Command {
         #[arg(long, default_value = "30s")]
         lease: String,
     },
+    /// Watch the incoming folder and submit each complete observation once.
+    Bridge(BridgeArgs),
     /// Write a simulated observation group.
     Simulate(SimulateArgs),
     /// Process a simulated observation, kill a worker on the way, show that nothing is lost.
@@ -57,6 +61,7 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> Result<(), WorkerError> {
     match command {
         Command::Worker { lease } => host::run(&Config::from_env()?, &lease).await,
+        Command::Bridge(arguments) => bridge::run(&Config::from_env()?, &arguments).await,
         Command::Simulate(arguments) => {
             for source in simulate::run(&arguments)? {
                 let (ra, dec) = (

@@ -1,5 +1,6 @@
 //! The parts of the program `pipeline-worker`.
 
+pub mod bridge;
 pub mod demo;
 pub mod host;
 pub mod simulate;
@@ -8,7 +9,7 @@ use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
-use crate::{config::ConfigError, io::SimulationError};
+use crate::{bridge::BridgeError, config::ConfigError, io::SimulationError};
 
 /// Why the program ends with an error.
 #[derive(Debug, Error)]
@@ -19,6 +20,9 @@ pub enum WorkerError {
     /// The engine refuses.
     #[error(transparent)]
     Absurd(#[from] absurd_sdk::Error),
+    /// The streaming bridge can't go on.
+    #[error(transparent)]
+    Bridge(#[from] BridgeError),
     /// The simulation failed.
     #[error(transparent)]
     Simulation(#[from] SimulationError),

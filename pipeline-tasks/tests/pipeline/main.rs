@@ -1,6 +1,6 @@
 //! The pipeline on simulated and on foreign data.
 
-mod catalogues;
+mod bridge;
 mod conversion;
 mod demo;
 mod reader;

@@ -47,6 +47,7 @@ const DOCS: &[&str] = &[
     "config.md",
     "errors.md",
     "features.md",
+    "ingest-policy.md",
     "operations.md",
     "performance.md",
     "state-machine.md",
