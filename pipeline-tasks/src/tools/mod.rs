@@ -1,7 +1,11 @@
 //! The field's own programs, run as children.
 
 mod process;
+mod source_extractor;
+mod swarp;
 mod wsclean;
 
 pub use process::{Tool, ToolError};
+pub use source_extractor::{FindError, FoundSource, Search, find_sources};
+pub use swarp::{Mosaic, MosaicError, mosaic};
 pub use wsclean::{ImageError, ImagePlan, image};

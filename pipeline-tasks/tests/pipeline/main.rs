@@ -2,7 +2,9 @@
 
 mod conversion;
 mod demo;
+mod mosaic;
 mod reader;
+mod simulation;
 mod workflow;
 
 use std::path::PathBuf;
