@@ -3,19 +3,24 @@
 mod catalogue;
 mod convert;
 mod fits;
-mod gain_table;
+mod fits_write;
 mod part;
 mod report;
 mod simulate;
+mod simulated_effects;
+mod simulated_header;
 mod simulated_sky;
+mod tile;
 mod uvh5;
 
 pub use catalogue::{CatalogueError, VlaCalibrators, read_catalogue, read_vla_calibrators};
 pub use convert::{ConvertError, Converted, convert};
-pub use fits::{FitsError, FitsImage};
-pub use gain_table::{GainTable, GainTableError};
+pub use fits::{FitsError, FitsImage, read_plane};
+pub use fits_write::{Card, CardValue, write_plane};
 pub(crate) use part::PartName;
 pub use report::{ImageReport, ReportError};
 pub use simulate::{Simulation, SimulationError};
+pub use simulated_effects::{Effects, Interference};
 pub use simulated_sky::PointSource;
+pub use tile::{BEAM_POWER_MIN, Tile, TileError, observed_beam, write_tile};
 pub use uvh5::{Antenna, Header, Integration, Uvh5, Uvh5Error};

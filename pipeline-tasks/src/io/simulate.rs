@@ -7,31 +7,32 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hdf5_metno::{File, types::FixedAscii};
-use ndarray::{Array2, Array4};
+use hdf5_metno::File;
+use jiff::SignedDuration;
+use ndarray::Array4;
 use num_complex::{Complex32, Complex64};
 use rand::{SeedableRng as _, rngs::StdRng};
 use rand_distr::{Distribution as _, StandardNormal};
 use thiserror::Error;
 
-use super::simulated_sky::{PointSource, count, sources, stations};
+use super::{
+    simulated_effects::{Cell, Effects, Gains, progress},
+    simulated_header::{HeaderError, SimulatedHeader},
+    simulated_sky::{
+        ALTITUDE, DISH, INTEGRATION, LATITUDE, LONGITUDE, PointSource, count, sources, stations,
+    },
+};
 use crate::{
     model::{
-        Degrees, GroupId, Hertz, Jansky, JulianDate, Metres, SUBBANDS_PER_GROUP, Seconds,
+        CatalogueSource, Degrees, GroupId, Hertz, Jansky, JulianDate, SUBBANDS_PER_GROUP, Seconds,
         SkyPosition,
     },
     science::{Site, SiteError, Sky, Vector, airy_power, dot, fringe},
 };
 
-/// Owens Valley, from the header of the telescope's files.
-const LATITUDE: Degrees = Degrees(37.233_405_1);
-const LONGITUDE: Degrees = Degrees(-118.283);
-const ALTITUDE: Metres = Metres(1_188.051_9);
-const DISH: Metres = Metres(4.65);
 /// The band of the continuum correlator: sixteen subbands from the top down.
 const BAND_TOP: Hertz = Hertz(1.498_75e9);
 const BAND_BOTTOM: Hertz = Hertz(1.311_25e9);
-const INTEGRATION: Seconds = Seconds(12.884_901_888);
 
 /// Why a simulation could not be written.
 #[derive(Debug, Error)]
@@ -69,6 +70,8 @@ pub struct Simulation {
     pub declination: Degrees,
     /// How many sources, beside the bright one near the centre.
     pub sources: usize,
+    /// The sky, where it is known: these sources take the place of made-up ones.
+    pub sky: Vec<CatalogueSource>,
     /// How many antennas.
     pub antennas: usize,
     /// Channels of each subband.
@@ -81,6 +84,8 @@ pub struct Simulation {
     pub gain_amplitude: f64,
     /// Scatter of the gains' phases.
     pub gain_phase: Degrees,
+    /// What a real array adds; nothing by default.
+    pub effects: Effects,
     /// Everything random follows from it.
     pub seed: u64,
 }
@@ -91,12 +96,14 @@ impl Default for Simulation {
             group: GroupId::from(jiff::civil::date(2026, 1, 26).at(8, 5, 18, 0)),
             declination: Degrees(55.4),
             sources: 6,
+            sky: Vec::new(),
             antennas: 24,
             channels: 4,
             integrations: 12,
             sefd: Jansky(6_500.0),
             gain_amplitude: 0.02,
             gain_phase: Degrees(2.0),
+            effects: Effects::default(),
             seed: 1,
         }
     }
@@ -112,7 +119,7 @@ impl Simulation {
         })?;
         let scene = Scene::new(self)?;
         for subband in 0..SUBBANDS_PER_GROUP {
-            let path = folder.join(format!("{}_sb{subband:02}.hdf5", self.group));
+            let path = folder.join(self.file_name(subband));
             // Half a file would look like a subband.
             let half_made = path.with_extension("hdf5.part");
             scene.write_subband(subband, &half_made)?;
@@ -120,6 +127,15 @@ impl Simulation {
                 .map_err(|source| SimulationError::File { path, source })?;
         }
         Ok(scene.apparent())
+    }
+
+    /// The correlator's nodes read their clocks one by one, so that stamps of a group may differ.
+    fn file_name(&self, subband: usize) -> String {
+        let late = self.effects.late_subbands.iter();
+        let late = late.filter(|late| usize::from(late.0) == subband).count();
+        let delay = SignedDuration::from_secs(i64::from(late > 0));
+        let stamp = GroupId::from(self.group.start().saturating_add(delay));
+        format!("{stamp}_sb{subband:02}.hdf5")
     }
 }
 
@@ -129,11 +145,16 @@ struct Scene<'s> {
     site: Site,
     skies: Vec<Sky>,
     times: Vec<JulianDate>,
-    sources: Vec<PointSource>,
+    sources: Vec<CatalogueSource>,
     antennas: Vec<Vector>,
     baselines: Vec<(usize, usize)>,
-    gains: Vec<Complex64>,
-    centre: SkyPosition,
+    gains: Gains,
+    /// Where the dishes look at each time.
+    pointings: Vec<SkyPosition>,
+    /// Of each baseline, towards the meridian.
+    uvw_m: Vec<Vector>,
+    /// Where transmitters are: to the north, on the ground.
+    horizon: Vector,
 }
 
 impl<'s> Scene<'s> {
@@ -160,38 +181,66 @@ impl<'s> Scene<'s> {
                 simulation.gain_phase.to_radians().0 * phase,
             )
         });
-        let gains = gains.collect();
+        let gains = Gains::new(gains.collect(), &simulation.effects, simulation.seed);
+        let made_up = sources(simulation.sources, centre, &mut random);
+        let known = !simulation.sky.is_empty();
+        let pointing = |sky: &Sky| {
+            let drifting = simulation.effects.drifting_beam;
+            if drifting {
+                sky.meridian_position(declination)
+            } else {
+                centre
+            }
+        };
         let baselines = (0..simulation.antennas)
             .flat_map(|second| (0..=second).map(move |first| (first, second)));
-        Ok(Self {
+        let stations = stations(simulation.antennas);
+        let mut scene = Self {
             site,
-            sources: sources(simulation.sources, centre, &mut random),
-            antennas: stations(simulation.antennas)
+            sources: if known {
+                simulation.sky.clone()
+            } else {
+                made_up
+            },
+            pointings: skies.iter().map(pointing).collect(),
+            antennas: stations
                 .map(|local| site.from_local(LATITUDE, local))
                 .collect(),
             baselines: baselines.collect(),
+            uvw_m: Vec::new(),
+            horizon: site.from_local(LATITUDE, [0.0, 1.0, 0.0]),
             gains,
             skies,
             times,
-            centre,
             simulation,
-        })
+        };
+        let meridian = scene.site.meridian_frame(declination);
+        let uvw = scene
+            .baselines
+            .iter()
+            .map(|ends| meridian.uvw(scene.baseline(*ends)));
+        scene.uvw_m = uvw.collect();
+        Ok(scene)
     }
 
     fn apparent(&self) -> Vec<PointSource> {
         let middle = Hertz(f64::midpoint(BAND_TOP.0, BAND_BOTTOM.0));
-        let seen = self.sources.iter().map(|source| PointSource {
-            flux: Jansky(source.flux.0 * self.beam(source.position, middle)),
-            ..*source
+        let seen = self.sources.iter().map(|source| {
+            let fluxes = (0..self.times.len()).map(|time| self.flux(source, time, middle));
+            PointSource {
+                position: source.position,
+                flux: Jansky(fluxes.sum::<f64>() / count(self.times.len())),
+            }
         });
         let mut seen: Vec<PointSource> = seen.collect();
         seen.sort_by(|a, b| b.flux.0.total_cmp(&a.flux.0));
         seen
     }
 
-    /// The dishes look at the centre; the Earth turns by less than a tenth of their beam.
-    fn beam(&self, position: SkyPosition, frequency: Hertz) -> f64 {
-        airy_power(self.centre.separation(position), frequency, DISH)
+    /// The flux density of a source through the dishes' beam, in jansky.
+    fn flux(&self, source: &CatalogueSource, time: usize, frequency: Hertz) -> f64 {
+        let offset = self.pointings[time].separation(source.position);
+        source.flux_at(frequency).0 * airy_power(offset, frequency, DISH)
     }
 
     fn write_subband(&self, subband: usize, path: &Path) -> Result<(), SimulationError> {
@@ -201,11 +250,11 @@ impl<'s> Scene<'s> {
         };
         let frequencies = self.frequencies(subband);
         let file = File::create(path).map_err(failed)?;
-        self.write_header(&file, &frequencies)
-            .map_err(|error| match error {
-                HeaderError::Hdf5(source) => failed(source),
-                HeaderError::Text(text) => SimulationError::Text(text),
-            })?;
+        let header = self.header(&frequencies).write(&file);
+        header.map_err(|error| match error {
+            HeaderError::Hdf5(source) => failed(source),
+            HeaderError::Text(text) => SimulationError::Text(text),
+        })?;
         let data = self.visibilities(subband, &frequencies);
         let shape = data.dim();
         let group = file.create_group("Data").map_err(failed)?;
@@ -248,6 +297,18 @@ impl<'s> Scene<'s> {
         [to[0] - from[0], to[1] - from[1], to[2] - from[2]]
     }
 
+    fn header<'h>(&'h self, frequencies: &'h [f64]) -> SimulatedHeader<'h> {
+        SimulatedHeader {
+            antennas: &self.antennas,
+            baselines: &self.baselines,
+            uvw_m: &self.uvw_m,
+            times: &self.times,
+            frequencies,
+            channel_width: Hertz(self.channel_width()),
+            declination: self.simulation.declination.to_radians(),
+        }
+    }
+
     /// By time and baseline, then spectral window, channel and polarization.
     fn visibilities(&self, subband: usize, frequencies: &[f64]) -> Array4<Complex32> {
         let rows = self.times.len() * self.baselines.len();
@@ -255,26 +316,15 @@ impl<'s> Scene<'s> {
         let seed = self.simulation.seed.wrapping_mul(1_000_003);
         let mut random = StdRng::seed_from_u64(seed + subband as u64);
         let noise = self.simulation.sefd.0 / (2.0 * self.channel_width() * INTEGRATION.0).sqrt();
-        let declination = self.simulation.declination.to_radians();
-        let meridian = self.site.meridian_frame(declination);
-        for (time, sky) in self.skies.iter().enumerate() {
-            let directions: Vec<Vector> = self
-                .sources
-                .iter()
-                .map(|source| sky.direction(source.position))
-                .collect();
+        for time in 0..self.times.len() {
+            let moment = self.moment(time, subband, frequencies);
             for (row, ends) in self.baselines.iter().enumerate() {
-                let baseline = self.baseline(*ends);
-                let stopped = meridian.uvw(baseline)[2];
-                let gain = self.gains[ends.0].conj() * self.gains[ends.1];
-                for (channel, frequency) in frequencies.iter().enumerate() {
-                    let mut sum = Complex64::ZERO;
-                    for (source, direction) in self.sources.iter().zip(&directions) {
-                        let beam = self.beam(source.position, Hertz(*frequency));
-                        let path = dot(baseline, *direction) - stopped;
-                        sum += source.flux.0 * beam * fringe(path, *frequency);
-                    }
+                for (channel, seen) in moment.iter().enumerate() {
+                    let sum = self.seen(seen, row);
                     for polarization in 0..2 {
+                        let [first, second] =
+                            [ends.0, ends.1].map(|end| seen.gains[end][polarization]);
+                        let gain = first.conj() * second;
                         let scatter = Complex64::new(
                             StandardNormal.sample(&mut random),
                             StandardNormal.sample(&mut random),
@@ -288,130 +338,57 @@ impl<'s> Scene<'s> {
         data
     }
 
-    fn write_header(&self, file: &File, frequencies: &[f64]) -> Result<(), HeaderError> {
-        let header = file.create_group("Header")?;
-        let rows = self.times.len() * self.baselines.len();
-        let integer = |name: &str, value: usize| -> hdf5_metno::Result<()> {
-            let value = i64::try_from(value).unwrap_or(i64::MAX);
-            header
-                .new_dataset::<i64>()
-                .create(name)?
-                .write_scalar(&value)
-        };
-        integer("Nants_data", self.antennas.len())?;
-        integer("Nants_telescope", self.antennas.len())?;
-        integer("Nbls", self.baselines.len())?;
-        integer("Nblts", rows)?;
-        integer("Nfreqs", frequencies.len())?;
-        integer("Npols", 2)?;
-        integer("Nspws", 1)?;
-        integer("Ntimes", self.times.len())?;
-        let declination = self.simulation.declination.to_radians().0;
-        for (name, value) in [
-            ("latitude", LATITUDE.0),
-            ("longitude", LONGITUDE.0),
-            ("altitude", ALTITUDE.0),
-            ("channel_width", self.channel_width()),
-            ("phase_center_app_dec", declination),
-        ] {
-            header
-                .new_dataset::<f64>()
-                .create(name)?
-                .write_scalar(&value)?;
-        }
-        let extra = header.create_group("extra_keywords")?;
-        for (name, value) in [("phase_center_dec", declination), ("ha_phase_center", 0.0)] {
-            extra
-                .new_dataset::<f64>()
-                .create(name)?
-                .write_scalar(&value)?;
-        }
-        for (name, value) in [
-            ("telescope_name", "OVRO_MMA"),
-            ("instrument", "DSA"),
-            ("object_name", "search"),
-            ("phase_type", "drift"),
-            ("history", "simulated by pipeline-worker simulate"),
-        ] {
-            let value = ascii(value)?;
-            header
-                .new_dataset::<FixedAscii<64>>()
-                .create(name)?
-                .write_scalar(&value)?;
-        }
-        self.write_arrays(&header, frequencies, rows)
-    }
-
-    fn write_arrays(
-        &self,
-        header: &hdf5_metno::Group,
-        frequencies: &[f64],
-        rows: usize,
-    ) -> Result<(), HeaderError> {
-        let numbers = |name: &str, values: Vec<f64>| {
-            header.new_dataset_builder().with_data(&values).create(name)
-        };
-        let integers = |name: &str, values: Vec<i64>| {
-            header.new_dataset_builder().with_data(&values).create(name)
-        };
-        let table = |name: &str, values: Vec<f64>, columns: usize| {
-            let height = values.len() / columns;
-            let values = Array2::from_shape_vec((height, columns), values);
-            let values = values.map_err(|error| HeaderError::Text(error.to_string()))?;
-            let written = header.new_dataset_builder().with_data(&values).create(name);
-            written.map_err(HeaderError::from)
-        };
-        let numbered = |count: usize| (0..count).filter_map(|n| i64::try_from(n).ok());
-        let repeat = |ends: fn(&(usize, usize)) -> usize| {
-            let once = self.baselines.iter().map(ends);
-            let all = (0..self.times.len()).flat_map(|_| once.clone());
-            all.filter_map(|n| i64::try_from(n).ok())
-                .collect::<Vec<_>>()
-        };
-        integers("ant_1_array", repeat(|ends| ends.0))?;
-        integers("ant_2_array", repeat(|ends| ends.1))?;
-        integers("antenna_numbers", numbered(self.antennas.len()).collect())?;
-        integers("polarization_array", vec![-5, -6])?;
-        integers("spw_array", vec![1])?;
-        let names = (1..=self.antennas.len()).map(|name| ascii(&name.to_string()));
-        let names = names.collect::<Result<Vec<FixedAscii<64>>, _>>()?;
-        header
-            .new_dataset_builder()
-            .with_data(&names)
-            .create("antenna_names")?;
-        numbers("antenna_diameters", vec![DISH.0; self.antennas.len()])?;
-        numbers("integration_time", vec![INTEGRATION.0; rows])?;
-        let per_row = |time: &JulianDate| std::iter::repeat_n(time.0, self.baselines.len());
-        numbers("time_array", self.times.iter().flat_map(per_row).collect())?;
-        table("freq_array", frequencies.to_vec(), frequencies.len())?;
-        table("antenna_positions", self.antennas.concat(), 3)?;
-        let declination = self.simulation.declination.to_radians();
-        let meridian = self.site.meridian_frame(declination);
-        let once = self
-            .baselines
+    /// What one integration has in each channel, for all baselines.
+    fn moment(&self, time: usize, subband: usize, frequencies: &[f64]) -> Vec<Moment> {
+        let effects = &self.simulation.effects;
+        let sky = &self.skies[time];
+        let directions = self
+            .sources
             .iter()
-            .map(|ends| meridian.uvw(self.baseline(*ends)));
-        let once: Vec<Vector> = once.collect();
-        let uvw = (0..self.times.len()).flat_map(|_| once.iter().flatten().copied());
-        table("uvw_array", uvw.collect(), 3)?;
-        Ok(())
+            .map(|source| sky.direction(source.position));
+        let directions: Vec<Vector> = directions.collect();
+        let channels = frequencies.iter().enumerate();
+        channels
+            .map(|(channel, frequency)| {
+                let fluxes = self.sources.iter();
+                let fluxes = fluxes.map(|source| self.flux(source, time, Hertz(*frequency)));
+                Moment {
+                    frequency: *frequency,
+                    sources: directions.iter().copied().zip(fluxes).collect(),
+                    interference: effects.interference(subband, channel, time),
+                    gains: self.gains.at(Cell {
+                        subband,
+                        frequency: *frequency,
+                        progress: progress(time, self.times.len()),
+                    }),
+                }
+            })
+            .collect()
+    }
+
+    /// What a baseline would see without its antennas' errors.
+    fn seen(&self, moment: &Moment, row: usize) -> Complex64 {
+        let baseline = self.baseline(self.baselines[row]);
+        let stopped = self.uvw_m[row][2];
+        let from = |direction: Vector| fringe(dot(baseline, direction) - stopped, moment.frequency);
+        let mut sum = Complex64::ZERO;
+        for (direction, flux) in &moment.sources {
+            sum += flux * from(*direction);
+        }
+        if moment.interference > 0.0 {
+            sum += moment.interference * from(self.horizon);
+        }
+        sum
     }
 }
 
-/// What can go wrong in a header.
-enum HeaderError {
-    Hdf5(hdf5_metno::Error),
-    Text(String),
-}
-
-impl From<hdf5_metno::Error> for HeaderError {
-    fn from(error: hdf5_metno::Error) -> Self {
-        Self::Hdf5(error)
-    }
-}
-
-fn ascii(text: &str) -> Result<FixedAscii<64>, HeaderError> {
-    FixedAscii::from_ascii(text).map_err(|error| HeaderError::Text(error.to_string()))
+/// One integration in one channel.
+struct Moment {
+    frequency: f64,
+    /// Direction and flux density through the beam.
+    sources: Vec<(Vector, f64)>,
+    interference: f64,
+    gains: Vec<[Complex64; 2]>,
 }
 
 #[expect(

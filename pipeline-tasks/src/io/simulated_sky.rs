@@ -1,13 +1,20 @@
-//! What a simulated array looks at, and where its antennas stand.
+//! What a simulated array looks at, where its antennas stand, and what they are.
 
 use std::f64::consts::TAU;
 
 use rand::{Rng as _, rngs::StdRng};
 
 use crate::{
-    model::{Jansky, SkyPosition},
+    model::{CatalogueSource, Degrees, Jansky, Metres, Seconds, SkyPosition},
     science::Vector,
 };
+
+/// Owens Valley, from the header of the telescope's files.
+pub(super) const LATITUDE: Degrees = Degrees(37.233_405_1);
+pub(super) const LONGITUDE: Degrees = Degrees(-118.283);
+pub(super) const ALTITUDE: Metres = Metres(1_188.051_9);
+pub(super) const DISH: Metres = Metres(4.65);
+pub(super) const INTEGRATION: Seconds = Seconds(12.884_901_888);
 
 /// A source that is a point to the array.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
@@ -18,14 +25,23 @@ pub struct PointSource {
     pub flux: Jansky,
 }
 
-/// A bright source near the centre and fainter ones around it, none near another.
-pub(super) fn sources(count: usize, centre: SkyPosition, random: &mut StdRng) -> Vec<PointSource> {
+/// A bright source near the centre and fainter ones around it, none near another, all with the
+/// same flux density over the band.
+pub(super) fn sources(
+    count: usize,
+    centre: SkyPosition,
+    random: &mut StdRng,
+) -> Vec<CatalogueSource> {
     const RADIUS_DEGREES: f64 = 0.6;
     let (ra, dec) = (centre.ra.to_degrees().0, centre.dec.to_degrees().0);
-    let mut sources = vec![PointSource {
-        position: SkyPosition::from_degrees(ra + 0.05, dec - 0.03),
-        flux: Jansky(5.0),
-    }];
+    let source = |position, flux, number| CatalogueSource {
+        name: format!("made-up {number}"),
+        position,
+        flux,
+        spectral_index: 0.0,
+    };
+    let bright = SkyPosition::from_degrees(ra + 0.05, dec - 0.03);
+    let mut sources = vec![source(bright, Jansky(5.0), 0)];
     while sources.len() <= count {
         let distance = RADIUS_DEGREES * random.random::<f64>().sqrt();
         let angle = TAU * random.random::<f64>();
@@ -33,10 +49,11 @@ pub(super) fn sources(count: usize, centre: SkyPosition, random: &mut StdRng) ->
             ra + distance * angle.cos() / centre.dec.0.cos(),
             dec + distance * angle.sin(),
         );
-        let apart = |other: &PointSource| other.position.separation(position).to_degrees().0 > 0.1;
+        let apart =
+            |other: &CatalogueSource| other.position.separation(position).to_degrees().0 > 0.1;
         if sources.iter().all(apart) {
             let flux = Jansky(0.5 + 1.5 * random.random::<f64>());
-            sources.push(PointSource { position, flux });
+            sources.push(source(position, flux, sources.len()));
         }
     }
     sources

@@ -5,7 +5,9 @@ mod astrometry;
 mod beam;
 mod crossmatch;
 mod geometry;
-mod photometry;
+mod mosaic_quality;
+mod mosaic_windows;
+mod primary_beam;
 mod projection;
 mod sky_model;
 mod source_finding;
@@ -21,7 +23,12 @@ pub use crossmatch::{
     sources_within, spectral_index,
 };
 pub use geometry::{Frame, SPEED_OF_LIGHT, Vector, dot, fringe};
-pub use photometry::{Normalisation, Photometry, Reference, forced_photometry, reference_flux};
+pub use mosaic_quality::{
+    MosaicCheck, MosaicMeasures, MosaicQuality, MosaicTier, MosaicVerdict, TierRules,
+    assess_mosaic, expected_noise, measure_mosaic,
+};
+pub use mosaic_windows::{Window, WindowRules, WindowRulesError, windows};
+pub use primary_beam::{AveragedBeam, AveragedBeamError, DSA_110_DISH, meridian_pointings};
 pub use projection::SinProjection;
 pub use sky_model::SkyModel;
 pub use source_finding::{Peak, Plane, find_peaks, noise, peak_near};

@@ -3,8 +3,9 @@
 mod bridge;
 mod conversion;
 mod demo;
+mod mosaic;
 mod reader;
-mod science;
+mod simulation;
 mod workflow;
 
 use std::path::PathBuf;

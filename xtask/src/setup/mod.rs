@@ -21,7 +21,10 @@ const DATABASE: &[&str] = &["postgresql", "postgresql-contrib"];
 const RADIO: &[&str] = &[
     "casacore-dev",
     "casacore-tools",
+    "aoflagger",
     "wsclean",
+    "source-extractor",
+    "swarp",
     "fitsverify",
     "libhdf5-dev",
     "libcfitsio-dev",
