@@ -183,9 +183,7 @@ impl Bridge {
             return Ok(Some(entry.task));
         }
         let paths = group.files().iter().map(SubbandFile::path);
-        let params = Group {
-            file_paths: paths.map(Into::into).collect(),
-        };
+        let params = Group::from(paths.map(PathBuf::from).collect::<Vec<_>>());
         let spawn = self.client.spawn(process_group, params);
         let spawn = spawn.idempotency_key(ledger::key(id));
         let spawned = spawn.attribute("group", id.to_string()).await?.spawned();

@@ -20,12 +20,10 @@ use super::{
     set_info::{SetError, SetInfo},
 };
 use crate::{
-    model::{CatalogueSource, Hertz, Jansky, Metres, SkyPosition},
-    science::{Moments, SkyModel, Solution},
+    model::{CatalogueSource, Hertz, Jansky, SkyPosition},
+    science::{DSA_110_DISH, Moments, SkyModel, Solution},
 };
 
-/// Diameter of a DSA-110 dish.
-pub const DISH: Metres = Metres(4.65);
 /// Sources beyond this distance from the phase centre are outside the first null of the beam.
 const MODEL_RADIUS_DEGREES: f64 = 3.5;
 /// An antenna whose gains are below this share of the array's median is dead.
@@ -93,8 +91,10 @@ impl CalibrationError {
     /// Whether another try with the same input must fail as well.
     pub fn is_permanent(&self) -> bool {
         match self {
-            Self::NoModel { .. } | Self::BadSolutions { .. } | Self::Unfit { .. } => true,
-            Self::Set(SetError::Empty { .. }) => true,
+            Self::NoModel { .. }
+            | Self::BadSolutions { .. }
+            | Self::Unfit { .. }
+            | Self::Set(SetError::Empty { .. }) => true,
             Self::Set(SetError::Set(_)) => false,
             Self::Table(error) => matches!(error, GainTableError::Malformed { .. }),
         }
@@ -176,7 +176,13 @@ pub fn solve(
     let field: Vec<CatalogueSource> = catalogue.iter().filter(near).cloned().collect();
     let pointings = info.pointings();
     let model = |pointing: SkyPosition| {
-        SkyModel::new(&field, info.centre, pointing, DISH, &info.frequencies)
+        SkyModel::new(
+            &field,
+            info.centre,
+            pointing,
+            DSA_110_DISH,
+            &info.frequencies,
+        )
     };
     let model_flux = pointings
         .get(pointings.len() / 2)
@@ -263,8 +269,8 @@ impl<'i> Solved<'i> {
         for solution in &self.solutions {
             for (antenna, (gain, own_snr)) in solution.gains.iter().zip(&solution.snr).enumerate() {
                 let is_dead = self.dead.contains(&antenna);
-                // Not "<": a ratio that is no number is no good either.
-                let is_bad = !solution.converged || !(*own_snr >= self.snr_min);
+                // A ratio that is no number is no good either.
+                let is_bad = !solution.converged || own_snr.is_nan() || *own_snr < self.snr_min;
                 gains.push(single(*gain));
                 flags.push(is_dead || is_bad);
                 if is_dead {

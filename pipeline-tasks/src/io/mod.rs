@@ -1,11 +1,14 @@
 //! Files: UVH5 in, Measurement Sets and FITS images out, and simulated observations.
 
+mod calibrate;
 mod catalogue;
 mod convert;
 mod fits;
 mod fits_write;
+mod gain_table;
 mod part;
 mod report;
+mod set_info;
 mod simulate;
 mod simulated_effects;
 mod simulated_header;
@@ -13,12 +16,17 @@ mod simulated_sky;
 mod tile;
 mod uvh5;
 
+pub use calibrate::{
+    CalibrationError, GainQuality, REFERENCE_ANTENNAS, SolveSettings, apply, flag_unusable, solve,
+};
 pub use catalogue::{CatalogueError, VlaCalibrators, read_catalogue, read_vla_calibrators};
 pub use convert::{ConvertError, Converted, convert};
 pub use fits::{FitsError, FitsImage, read_plane};
 pub use fits_write::{Card, CardValue, write_plane};
+pub use gain_table::{GainTable, GainTableError};
 pub(crate) use part::PartName;
 pub use report::{ImageReport, ReportError};
+pub use set_info::{RowsOfTime, SetError, SetInfo};
 pub use simulate::{Simulation, SimulationError};
 pub use simulated_effects::{Effects, Interference};
 pub use simulated_sky::PointSource;

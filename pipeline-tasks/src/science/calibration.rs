@@ -1,4 +1,4 @@
-//! Antenna gains by StefCal: each antenna's gain with all others held, again and again until
+//! Antenna gains by `StefCal`: each antenna's gain with all others held, again and again until
 //! nothing changes (Salvini and Wijnholds 2014, A&A 571, A97).
 //!
 //! Seen is `gain_p * conj(gain_q) * model_pq`, plus noise, for each channel and polarization by
@@ -277,10 +277,7 @@ mod tests {
 
     #[expect(clippy::cast_possible_truncation, reason = "data are single precision")]
     fn observed(noise: f64, dead: Option<usize>) -> Moments {
-        let gain = |antenna: usize| match dead == Some(antenna) {
-            true => Complex64::ZERO,
-            false => Complex64::from_polar(TRUTH[antenna].0, TRUTH[antenna].1.to_radians()),
-        };
+        let gain = |antenna: usize| if dead == Some(antenna) { Complex64::ZERO } else { Complex64::from_polar(TRUTH[antenna].0, TRUTH[antenna].1.to_radians()) };
         let mut moments = Moments::new(TRUTH.len(), 1, 1);
         let mut turn = 0.0_f64;
         for time in 0..20 {

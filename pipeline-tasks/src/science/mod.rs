@@ -3,10 +3,12 @@
 
 mod astrometry;
 mod beam;
+mod calibration;
 mod crossmatch;
 mod geometry;
 mod mosaic_quality;
 mod mosaic_windows;
+mod photometry;
 mod primary_beam;
 mod projection;
 mod sky_model;
@@ -17,6 +19,7 @@ mod variability;
 
 pub use astrometry::{Site, SiteError, Sky};
 pub use beam::{airy_power, field_of_view};
+pub use calibration::{Moments, Solution};
 pub use crossmatch::{
     CrossMatch, DE_RUITER_LIMIT, FluxPoint, MATCH_RADIUS, Match, MatchMethod, MatchQuality,
     MeasuredSource, Missing, Offset, PositionError, SpectralIndex, crossmatch, de_ruiter_radius,
@@ -28,6 +31,7 @@ pub use mosaic_quality::{
     assess_mosaic, expected_noise, measure_mosaic,
 };
 pub use mosaic_windows::{Window, WindowRules, WindowRulesError, windows};
+pub use photometry::{Normalisation, Photometry, Reference, forced_photometry, reference_flux};
 pub use primary_beam::{AveragedBeam, AveragedBeamError, DSA_110_DISH, meridian_pointings};
 pub use projection::SinProjection;
 pub use sky_model::SkyModel;

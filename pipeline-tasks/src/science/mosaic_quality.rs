@@ -85,7 +85,7 @@ impl MosaicTier {
             Self::Deep => TierRules {
                 images_max: 1_000,
                 rms_max: Jansky(0.5e-3),
-                limit: Duration::from_mins(120),
+                limit: Duration::from_hours(2),
                 ..science
             },
         }

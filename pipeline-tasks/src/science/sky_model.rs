@@ -2,7 +2,10 @@
 
 use num_complex::Complex64;
 
-use super::{beam::airy_power, geometry::fringe};
+use super::{
+    beam::airy_power,
+    geometry::{dot, fringe},
+};
 use crate::model::{CatalogueSource, Hertz, Metres, SkyPosition};
 
 /// Point sources as one integration sees them: their places about the phase centre, and their
@@ -48,11 +51,10 @@ impl<'f> SkyModel<'f> {
 
     /// The visibility of each channel on a baseline, as a Measurement Set counts u, v, w
     /// (metres): `flux * exp(2 pi i (u l + v m + w (n - 1)) frequency / c)`, summed.
-    pub fn visibilities(&self, [u, v, w]: [f64; 3], into: &mut [Complex64]) {
+    pub fn visibilities(&self, uvw: [f64; 3], into: &mut [Complex64]) {
         into.fill(Complex64::ZERO);
         for component in &self.components {
-            let [l, m, n] = component.cosines;
-            let path = u * l + v * m + w * n;
+            let path = dot(uvw, component.cosines);
             let channels = self.frequencies.iter().zip(&component.flux);
             for (sum, (frequency, flux)) in into.iter_mut().zip(channels) {
                 *sum += *flux * fringe(path, frequency.0);

@@ -6,7 +6,8 @@ mod source_extractor;
 mod swarp;
 mod wsclean;
 
-pub use process::{Tool, ToolError};
+pub use aoflagger::flag_interference;
+pub use process::{Tool, ToolError, check_disk};
 pub use source_extractor::{FindError, FoundSource, Search, find_sources};
 pub use swarp::{Mosaic, MosaicError, mosaic};
-pub use wsclean::{ImageError, ImagePlan, image};
+pub use wsclean::{ImageError, ImageOrder, ImagePlan, ImagingTier, image};

@@ -12,9 +12,9 @@ use thiserror::Error;
 
 use super::process::{Tool, ToolError, check_disk};
 use crate::{
-    io::{DISH, PartName, SetInfo},
+    io::{PartName, SetInfo},
     model::{Arcseconds, Hertz, Radians},
-    science::{SPEED_OF_LIGHT, field_of_view},
+    science::{DSA_110_DISH, SPEED_OF_LIGHT, field_of_view},
 };
 
 /// Pixels over the width that the longest baseline resolves: the beam, which is elongated, then
@@ -92,7 +92,7 @@ impl ImagePlan {
         let cell = resolution.to_arcseconds().0 / PIXELS_PER_RESOLUTION * coarser;
         let cell = (cell * 10.0).round().max(1.0) / 10.0;
         let middle = Hertz(f64::midpoint(low.0, high.0));
-        let field = field_of_view(middle, DISH).0 * 3_600.0;
+        let field = field_of_view(middle, DSA_110_DISH).0 * 3_600.0;
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
