@@ -44,6 +44,7 @@ pub(super) fn assess(
             None => open.push(known),
         }
     }
+    open.sort_by_key(|known| known.file.stamp());
     status.submitted = submitted.len();
     for (known, entry) in submitted.into_values().flatten() {
         tell_submitted(&mut status, known, entry);
@@ -118,13 +119,14 @@ fn tell_open(
     });
 }
 
+/// `open` is ordered by stamp.
 fn order(candidate: &Candidate<'_>, open: &[&Known]) -> Order {
     let chosen = candidate.chosen.values();
     let files: Vec<SubbandFile> = chosen.map(|known| known.file.clone()).collect();
     let close = close_to(candidate.id);
-    let near = open
-        .iter()
-        .filter(|known| close.contains(&known.file.stamp()));
+    let first = open.partition_point(|known| known.file.stamp() < *close.start());
+    let near = open.iter().skip(first);
+    let near = near.take_while(|known| close.contains(&known.file.stamp()));
     let spare = near.filter(|known| !files.contains(&known.file));
     Order {
         spare: spare.filter_map(|known| name(known.file.path())).collect(),
