@@ -277,7 +277,13 @@ mod tests {
 
     #[expect(clippy::cast_possible_truncation, reason = "data are single precision")]
     fn observed(noise: f64, dead: Option<usize>) -> Moments {
-        let gain = |antenna: usize| if dead == Some(antenna) { Complex64::ZERO } else { Complex64::from_polar(TRUTH[antenna].0, TRUTH[antenna].1.to_radians()) };
+        let gain = |antenna: usize| {
+            if dead == Some(antenna) {
+                Complex64::ZERO
+            } else {
+                Complex64::from_polar(TRUTH[antenna].0, TRUTH[antenna].1.to_radians())
+            }
+        };
         let mut moments = Moments::new(TRUTH.len(), 1, 1);
         let mut turn = 0.0_f64;
         for time in 0..20 {

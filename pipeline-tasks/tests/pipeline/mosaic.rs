@@ -9,15 +9,18 @@ use std::{
 
 use pipeline_tasks::{
     io::{
-        BEAM_POWER_MIN, Effects, FitsImage, Simulation, Tile, convert, observed_beam, read_plane,
-        write_tile,
+        BEAM_POWER_MIN, Effects, FitsImage, SetInfo, Simulation, Tile, convert, observed_beam,
+        read_plane, write_tile,
     },
     model::{
         CatalogueSource, Degrees, Hertz, Jansky, ObservationGroup, SkyPosition, SubbandFile,
         SubbandIndex,
     },
     science::{MosaicTier, MosaicVerdict, Plane, SinProjection, assess_mosaic, measure_mosaic},
-    tools::{FoundSource, MosaicError, Search, find_sources, image, mosaic},
+    tools::{
+        FoundSource, ImageOrder, ImagePlan, ImagingTier, MosaicError, Search, find_sources, image,
+        mosaic,
+    },
 };
 
 use crate::TestResult;
@@ -88,7 +91,15 @@ async fn observe(folder: &Path, time: (i8, i8), seed: u64) -> TestResult<Tile> {
     );
     let set = convert(&group, &files.join("set.ms"))?;
     let apparent = files.join("image.fits");
-    image(&set, &apparent, 1, LIMIT).await?;
+    let order = ImageOrder {
+        ms: &set.ms,
+        column: "DATA",
+        tier: ImagingTier::Standard,
+        threads: 1,
+        limit: LIMIT,
+    };
+    let plan = ImagePlan::of(&SetInfo::of(&set.ms)?, order.tier);
+    image(&order, plan, &apparent).await?;
     // All tiles have the same name, as they may in the folders of their groups.
     Ok(write_tile(
         &apparent,
