@@ -1,5 +1,5 @@
 //! An image becomes a tile of a mosaic: corrected for the dishes' beam, with the weight of each
-//! pixel beside it, both as files that SWarp reads.
+//! pixel beside it, both as files that `SWarp` reads.
 
 use std::path::{Path, PathBuf};
 
@@ -109,7 +109,7 @@ pub fn observed_beam(group: &ObservationGroup) -> Result<AveragedBeam, TileError
 }
 
 /// Corrects an image for the beam and writes it to `place`, a name that ends in `.fits`, with its
-/// weights beside it under the name that SWarp looks for (`.weight.fits`). The image comes last:
+/// weights beside it under the name that `SWarp` looks for (`.weight.fits`). The image comes last:
 /// where it is, the weights are, too.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! Mosaics by SWarp (Bertin et al. 2002, ASP Conf. Ser. 281, 228): tiles are brought to one
+//! Mosaics by `SWarp` (Bertin et al. 2002, ASP Conf. Ser. 281, 228): tiles are brought to one
 //! projection and averaged by their weights.
 
 use std::{
@@ -23,7 +23,7 @@ use crate::{
 /// No side of a mosaic has more pixels: ten tiles at the telescope's full resolution have 15,000
 /// along the drift. More are tiles of different parts of the sky, with nothing between them.
 const PIXELS_MAX: f64 = 20_000.0;
-/// What SWarp makes, in its folder.
+/// What `SWarp` makes, in its folder.
 const MADE_IMAGE: &str = "mosaic.fits";
 const MADE_WEIGHT: &str = "mosaic.weight.fits";
 
@@ -48,7 +48,7 @@ pub enum MosaicError {
     /// Nothing is left where the tiles have weights.
     #[error("{}: no pixel of the mosaic has a weight; are the tiles' weights zero?", .0.display())]
     Empty(PathBuf),
-    /// SWarp failed.
+    /// `SWarp` failed.
     #[error(transparent)]
     Tool(#[from] ToolError),
     /// A tile can't be read, or a part of the mosaic can't be written.
@@ -84,7 +84,8 @@ pub struct Mosaic {
     /// The image in Jy/beam; blank where no tile has a weight.
     pub image: PathBuf,
     /// The sum of the tiles' weights, one over the square of the noise; zero where the image is
-    /// blank.
+    /// blank. For each tile `SWarp` takes the lowest weight within the three pixels that its kernel
+    /// reaches, so that the sum is up to 2 % too low where the beam is steep.
     pub weight: PathBuf,
     /// The noise in Jy/beam that follows from the weights; blank where the image is.
     pub noise: PathBuf,
@@ -106,7 +107,7 @@ pub struct Mosaic {
 /// where it is, the others are, too.
 ///
 /// # Errors
-/// If there are no tiles, they are not neighbours, SWarp fails or takes longer than `limit`, or a
+/// If there are no tiles, they are not neighbours, `SWarp` fails or takes longer than `limit`, or a
 /// file can't be read or written.
 pub async fn mosaic(
     tiles: &[Tile],
@@ -160,7 +161,7 @@ fn arguments(tiles: usize, threads: usize) -> Vec<String> {
     names.chain(fixed).collect()
 }
 
-/// The name of a tile in SWarp's folder: there tiles of different folders would meet under the
+/// The name of a tile in `SWarp`'s folder: there tiles of different folders would meet under the
 /// same name.
 fn tile_name(index: usize, ending: &str) -> String {
     format!("tile{index:04}.{ending}")
@@ -176,7 +177,7 @@ struct Common {
 }
 
 impl Common {
-    /// Reads what the tiles say of themselves and shows them to SWarp in its folder.
+    /// Reads what the tiles say of themselves and shows them to `SWarp` in its folder.
     fn gather(tiles: &[Tile], folder: &Path) -> Result<Self, MosaicError> {
         fs::create_dir_all(folder).map_err(file_error(folder))?;
         let mut read = Vec::new();
@@ -209,7 +210,7 @@ impl Common {
         })
     }
 
-    /// Makes the mosaic's three files of what SWarp made, and puts them into their places.
+    /// Makes the mosaic's three files of what `SWarp` made, and puts them into their places.
     fn finish(self, scratch: &PartName, place: &Path) -> Result<Mosaic, MosaicError> {
         let folder = scratch.path();
         let mut image = FitsImage::read(&folder.join(MADE_IMAGE))?;
