@@ -74,6 +74,10 @@ pub struct Simulation {
     pub sky: Vec<CatalogueSource>,
     /// How many antennas.
     pub antennas: usize,
+    /// How the antennas crowd where the two arms cross: their distances go with this power of
+    /// their order. 1.5 makes a sharp beam; at 3 there is a dense core with few stations far out,
+    /// as in the real array, and the beam is twice as wide.
+    pub crowding: f64,
     /// Channels of each subband.
     pub channels: usize,
     /// Integrations.
@@ -98,6 +102,7 @@ impl Default for Simulation {
             sources: 6,
             sky: Vec::new(),
             antennas: 24,
+            crowding: 1.5,
             channels: 4,
             integrations: 12,
             sefd: Jansky(6_500.0),
@@ -194,7 +199,7 @@ impl<'s> Scene<'s> {
         };
         let baselines = (0..simulation.antennas)
             .flat_map(|second| (0..=second).map(move |first| (first, second)));
-        let stations = stations(simulation.antennas);
+        let stations = stations(simulation.antennas, simulation.crowding);
         let mut scene = Self {
             site,
             sources: if known {

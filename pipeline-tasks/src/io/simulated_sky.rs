@@ -60,11 +60,11 @@ pub(super) fn sources(
 }
 
 /// Antennas on an arm to the east and one to the north, closer at the crossing, up to 1.5 km
-/// away: east, north and up in metres.
-pub(super) fn stations(antennas: usize) -> impl Iterator<Item = Vector> {
+/// away: east, north and up in metres. Distances go with the power `crowding` of their order.
+pub(super) fn stations(antennas: usize, crowding: f64) -> impl Iterator<Item = Vector> {
     (0..antennas).map(move |index| {
         let along = count(index / 2 + 1) / count(antennas.div_ceil(2));
-        let distance = 1_500.0 * along.powf(1.5);
+        let distance = 1_500.0 * along.powf(crowding);
         let sideways = 3.0 * count(index);
         if index % 2 == 0 {
             [distance, sideways, 0.0]

@@ -384,6 +384,9 @@ mod tests {
 
     #[test]
     fn limits_follow_the_tier() {
+        use MosaicTier::{Deep, Quicklook, Science};
+        use MosaicVerdict::{Fail, Pass, Warn};
+
         let good = MosaicMeasures {
             expected_noise: Jansky(1e-3),
             coverage: 0.7,
@@ -400,8 +403,6 @@ mod tests {
             let checks = quality.checks.iter().map(|check| check.verdict);
             (quality.verdict, checks.collect::<Vec<_>>())
         };
-        use MosaicTier::{Deep, Quicklook, Science};
-        use MosaicVerdict::{Fail, Pass, Warn};
         for (tier, measures, offsets, expected) in [
             (
                 Quicklook,

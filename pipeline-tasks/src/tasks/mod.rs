@@ -16,10 +16,13 @@ pub use journal::{Entry, Journal};
 pub use params::{Inputs, Outputs, StageConfig, StageParams, StagePaths, StageResult};
 pub use process_group::{Group, Product, STAGES, Source, process_group};
 pub use stage::{
-    CHAINS, QUICK_IMAGING_CHAIN, STANDARD_PIPELINE_CHAIN, Stage, TaskChain, UnknownStage,
+    CALIBRATOR_CHAIN, CHAINS, QUICK_IMAGING_CHAIN, STANDARD_PIPELINE_CHAIN, Stage, TARGET_CHAIN,
+    TaskChain, UnknownStage,
 };
 pub use stage_tasks::{
     ChainParams, calibrate, calibration_apply, calibration_solve, catalog_setup, conversion,
-    convert_uvh5_to_ms, flag, imaging, organize_files, run_chain, with_stage_tasks,
+    convert_uvh5_to_ms, crossmatch, flag, imaging, organize_files, photometry, run_chain,
+    validation, with_stage_tasks,
 };
+pub use stages::SourceFlux;
 pub use toolbox::Toolbox;

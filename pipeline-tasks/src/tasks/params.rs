@@ -11,7 +11,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
 
-use crate::{io::GainQuality, model::GroupId, tools::ImagingTier};
+use crate::{
+    io::{GainQuality, Tile},
+    model::GroupId,
+    science::Outcome,
+    tools::ImagingTier,
+};
 
 /// Where an observation is to be found.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -62,6 +67,21 @@ pub struct Outputs {
     /// The image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_path: Option<PathBuf>,
+    /// The image corrected for the dishes' beam, and its weights.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tile: Option<Tile>,
+    /// What the checks of the image say, taken together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Outcome>,
+    /// The page about the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report_path: Option<PathBuf>,
+    /// Sources against the catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crossmatch_path: Option<PathBuf>,
+    /// Flux densities of all sources of the field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub photometry_path: Option<PathBuf>,
     /// The share of visibilities that are flagged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flagged: Option<f64>,
@@ -78,6 +98,11 @@ impl Outputs {
             calibration_quality: later.calibration_quality.or(self.calibration_quality),
             catalogue_path: later.catalogue_path.or(self.catalogue_path),
             image_path: later.image_path.or(self.image_path),
+            tile: later.tile.or(self.tile),
+            validation: later.validation.or(self.validation),
+            report_path: later.report_path.or(self.report_path),
+            crossmatch_path: later.crossmatch_path.or(self.crossmatch_path),
+            photometry_path: later.photometry_path.or(self.photometry_path),
             flagged: later.flagged.or(self.flagged),
         }
     }

@@ -32,6 +32,9 @@ pub const STAGES: &[Stage] = &[
     Stage::CalibrationSolve,
     Stage::CalibrationApply,
     Stage::Imaging,
+    Stage::Validation,
+    Stage::Photometry,
+    Stage::Crossmatch,
 ];
 
 /// A source stands this many times above the noise of the image,

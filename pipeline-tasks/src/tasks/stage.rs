@@ -30,6 +30,12 @@ pub enum Stage {
     CalibrationApply,
     /// Makes an image.
     Imaging,
+    /// Checks an image against the catalogue and itself.
+    Validation,
+    /// Measures the flux densities of the field's sources.
+    Photometry,
+    /// Tells the catalogue's sources from new ones.
+    Crossmatch,
     /// Moves a Measurement Set to its place in the archive.
     OrganizeFiles,
 }
@@ -43,13 +49,16 @@ pub struct UnknownStage {
 
 impl Stage {
     /// All of them, in the order in which an observation goes through them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::CatalogSetup,
         Self::Conversion,
         Self::Flag,
         Self::CalibrationSolve,
         Self::CalibrationApply,
         Self::Imaging,
+        Self::Validation,
+        Self::Photometry,
+        Self::Crossmatch,
         Self::OrganizeFiles,
     ];
 
@@ -62,6 +71,9 @@ impl Stage {
             Self::CalibrationSolve => "calibration-solve",
             Self::CalibrationApply => "calibration-apply",
             Self::Imaging => "imaging",
+            Self::Validation => "validation",
+            Self::Photometry => "photometry",
+            Self::Crossmatch => "crossmatch",
             Self::OrganizeFiles => "organize-files",
         }
     }
@@ -84,6 +96,9 @@ impl Stage {
             Self::CalibrationSolve => "calibrate_solve",
             Self::CalibrationApply => "calibrate_apply",
             Self::Imaging => "image",
+            Self::Validation => "validate",
+            Self::Photometry => "photometry",
+            Self::Crossmatch => "crossmatch",
             Self::OrganizeFiles => "organize_files",
         }
     }
@@ -91,7 +106,8 @@ impl Stage {
     /// How long it may take: the upper ends of the operations guide.
     pub fn timeout(self) -> Duration {
         Duration::from_mins(match self {
-            Self::CatalogSetup | Self::OrganizeFiles => 5,
+            Self::CatalogSetup | Self::Validation | Self::Crossmatch | Self::OrganizeFiles => 5,
+            Self::Photometry => 10,
             Self::Conversion => 15,
             Self::Flag | Self::CalibrationSolve | Self::CalibrationApply => 60,
             Self::Imaging => 30,
@@ -113,6 +129,9 @@ impl Stage {
             Self::CalibrationSolve => stages::calibration_solve(tools, params).await,
             Self::CalibrationApply => stages::calibration_apply(tools, params).await,
             Self::Imaging => stages::imaging(tools, params, reporter).await,
+            Self::Validation => stages::validation(tools, params, reporter).await,
+            Self::Photometry => stages::photometry(tools, params).await,
+            Self::Crossmatch => stages::crossmatching(tools, params, reporter).await,
             Self::OrganizeFiles => stages::organize_files(tools, params).await,
         }
     }
@@ -164,6 +183,9 @@ pub const STANDARD_PIPELINE_CHAIN: TaskChain = TaskChain {
         Stage::CalibrationSolve,
         Stage::CalibrationApply,
         Stage::Imaging,
+        Stage::Validation,
+        Stage::Photometry,
+        Stage::Crossmatch,
     ],
 };
 
@@ -178,8 +200,39 @@ pub const QUICK_IMAGING_CHAIN: TaskChain = TaskChain {
     ],
 };
 
+/// Tables of a calibrator, and an image that shows whether they are good.
+pub const CALIBRATOR_CHAIN: TaskChain = TaskChain {
+    name: "calibrator",
+    stages: &[
+        Stage::Conversion,
+        Stage::Flag,
+        Stage::CalibrationSolve,
+        Stage::CalibrationApply,
+        Stage::Imaging,
+        Stage::Validation,
+    ],
+};
+
+/// The sources of a field, by a calibrator's tables.
+pub const TARGET_CHAIN: TaskChain = TaskChain {
+    name: "target",
+    stages: &[
+        Stage::Conversion,
+        Stage::Flag,
+        Stage::CalibrationApply,
+        Stage::Imaging,
+        Stage::Photometry,
+        Stage::Crossmatch,
+    ],
+};
+
 /// All chains.
-pub const CHAINS: [TaskChain; 2] = [STANDARD_PIPELINE_CHAIN, QUICK_IMAGING_CHAIN];
+pub const CHAINS: [TaskChain; 4] = [
+    STANDARD_PIPELINE_CHAIN,
+    QUICK_IMAGING_CHAIN,
+    CALIBRATOR_CHAIN,
+    TARGET_CHAIN,
+];
 
 #[cfg(test)]
 mod tests {

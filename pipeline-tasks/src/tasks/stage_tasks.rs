@@ -64,6 +64,12 @@ stage_tasks! {
     calibration_apply = "calibration-apply" runs CalibrationApply;
     /// Images a Measurement Set.
     imaging = "imaging" runs Imaging;
+    /// Checks an image.
+    validation = "validation" runs Validation;
+    /// Measures the sources of an image.
+    photometry = "photometry" runs Photometry;
+    /// Holds the sources of an image against the catalogue.
+    crossmatch = "crossmatch" runs Crossmatch;
     /// Moves Measurement Sets to the archive.
     organize_files = "organize-files" runs OrganizeFiles;
 }

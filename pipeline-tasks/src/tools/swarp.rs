@@ -84,7 +84,8 @@ pub struct Mosaic {
     /// The image in Jy/beam; blank where no tile has a weight.
     pub image: PathBuf,
     /// The sum of the tiles' weights, one over the square of the noise; zero where the image is
-    /// blank.
+    /// blank. For each tile `SWarp` takes the lowest weight within the three pixels that its kernel
+    /// reaches, so that the sum is up to 2 % too low where the beam is steep.
     pub weight: PathBuf,
     /// The noise in Jy/beam that follows from the weights; blank where the image is.
     pub noise: PathBuf,

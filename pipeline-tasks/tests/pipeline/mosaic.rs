@@ -10,20 +10,23 @@ use std::{
 use pipeline_tasks::{
     io::{
         BEAM_POWER_MIN, Effects, FitsImage, SetInfo, Simulation, Tile, convert, observed_beam,
-        read_plane, write_tile,
+        read_plane, write_plane, write_tile,
     },
     model::{
-        CatalogueSource, Degrees, Hertz, Jansky, ObservationGroup, SkyPosition, SubbandFile,
-        SubbandIndex,
+        CatalogueSource, Degrees, Hertz, Jansky, ObservationGroup, Radians, SkyPosition,
+        SubbandFile, SubbandIndex, cluster,
     },
-    science::{MosaicTier, MosaicVerdict, Plane, SinProjection, assess_mosaic, measure_mosaic},
+    science::{
+        AveragedBeam, DSA_110_DISH, MosaicTier, MosaicVerdict, Plane, SinProjection, assess_mosaic,
+        measure_mosaic,
+    },
     tools::{
         FoundSource, ImageOrder, ImagePlan, ImagingTier, MosaicError, Search, find_sources, image,
         mosaic,
     },
 };
 
-use crate::TestResult;
+use crate::{TestResult, shared_data};
 
 const LIMIT: Duration = Duration::from_mins(5);
 const MIDDLE: Hertz = Hertz(1.405e9);
@@ -71,6 +74,8 @@ async fn observe(folder: &Path, time: (i8, i8), seed: u64) -> TestResult<Tile> {
             .into(),
         sky: sky(),
         integrations: 24,
+        // Then the imager's pixels sample the beam: between pixels no flux is lost.
+        crowding: 3.0,
         gain_amplitude: 0.0,
         gain_phase: Degrees(0.0),
         effects: Effects {
@@ -169,7 +174,7 @@ fn check_sources(found: &[FoundSource]) -> usize {
         let shift = distance(truth).to_arcseconds().0;
         if shift > 20.0 {
             println!("no source: {:.4} Jy, snr {:.1}", source.peak.0, source.snr);
-            assert!(source.peak.0 < 0.1, "{source:?} is not in the sky");
+            assert!(source.peak.0 < 0.05, "{source:?} is not in the sky");
             continue;
         }
         let ratio = source.peak.0 / truth.flux_at(MIDDLE).0;
@@ -222,8 +227,11 @@ fn check_weights(tiles: &[Tile], image: &Path, weight: &Path) -> TestResult {
             1 => alone += 1,
             _ => shared += 1,
         }
+        // SWarp takes the lowest weight under its kernel, three pixels to each side: where the
+        // beam is steep that is 1.8 % less than the weight itself, and never more.
+        let ratio = made / expected;
         assert!(
-            (made / expected - 1.0).abs() < 0.02,
+            ratio > 0.978 && ratio < 1.001,
             "{made} for {expected} at {x}, {y}"
         );
         assert!(read.plane.at(x, y).is_finite());
@@ -313,6 +321,163 @@ async fn tiles_that_make_no_mosaic_are_refused() -> TestResult {
         std::fs::read_dir(folder.path())?.count(),
         0,
         "nothing stays"
+    );
+    Ok(())
+}
+
+/// A tile made of an image wider than the beam, so that its edge is where the beam ends.
+fn round_tile(folder: &Path, centre: SkyPosition) -> TestResult<Tile> {
+    let step = Degrees(30.0 / 3_600.0).to_radians();
+    let (width, height) = (481_u32, 401_u32);
+    // Waves some pixels long everywhere: nothing is lost between pixels, but at an edge it shows.
+    let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (f64::from(x), f64::from(y))));
+    let waves = pixels.map(|(x, y)| 1e-2 * ((x / 5.0).sin() * (y / 7.0).cos()));
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "pixels are single precision"
+    )]
+    let values = waves.map(|value| value as f32).collect();
+    let image = FitsImage {
+        plane: Plane {
+            width: 481,
+            height: 401,
+            values,
+        },
+        projection: SinProjection {
+            centre,
+            centre_pixel: (240.0, 200.0),
+            step: (Radians(-step.0), step),
+        },
+        beam: (Degrees(90.0 / 3_600.0), Degrees(90.0 / 3_600.0)),
+        beam_angle: Degrees(0.0),
+        frequency: Some(MIDDLE),
+        date: Some("2026-01-26T08:05:18".into()),
+        object: None,
+        telescope: None,
+    };
+    let apparent = folder.join("apparent.fits");
+    write_plane(&apparent, &image.plane, &image.header("Jy/beam"))?;
+    let beam = AveragedBeam::new(&[centre], &[MIDDLE], DSA_110_DISH)?;
+    Ok(write_tile(&apparent, &beam, &folder.join("tile.fits"))?)
+}
+
+#[tokio::test]
+async fn blank_pixels_of_a_tile_are_blank_in_the_mosaic_and_spoil_no_others() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let centre = SkyPosition::from_degrees(129.3, 55.4);
+    let tile = round_tile(folder.path(), centre)?;
+    let made = mosaic(
+        std::slice::from_ref(&tile),
+        &folder.path().join("m.fits"),
+        1,
+        LIMIT,
+    )
+    .await?;
+    let (tile_image, image) = (FitsImage::read(&tile.image)?, FitsImage::read(&made.image)?);
+    let noise = read_plane(&made.noise)?;
+    let beam = AveragedBeam::new(&[centre], &[MIDDLE], DSA_110_DISH)?;
+    let highest = |plane: &Plane| {
+        let values = plane.values.iter().filter(|value| value.is_finite());
+        values.fold(0.0_f32, |most, value| most.max(value.abs()))
+    };
+    assert!(highest(&image.plane) < 1.1 * highest(&tile_image.plane));
+    let weight = read_plane(&tile.weight)?;
+    let (mut covered, mut blank) = (0, 0);
+    let pixels = (0..image.plane.height).flat_map(|y| (0..image.plane.width).map(move |x| (x, y)));
+    for (x, y) in pixels {
+        let position = sky_of(&image.projection, x, y).ok_or("no sky")?;
+        let place = tile_image.projection.to_pixel(position);
+        let (column, row) = place.ok_or("no pixel")?;
+        let here = image.plane.at(x, y);
+        assert_eq!(here.is_finite(), noise.at(x, y).is_finite());
+        // The kernel reaches three pixels to each side, or less where a pixel meets a pixel.
+        if all_covered(&weight, column, row, 4) {
+            let truth = tile.rms.0 / beam.power(position);
+            let ratio = f64::from(noise.at(x, y)) / truth;
+            assert!(ratio > 0.999 && ratio < 1.07, "noise {ratio} at {x}, {y}");
+            covered += 1;
+        } else if !all_covered(&weight, column, row, 2) {
+            assert!(here.is_nan(), "{here} at {x}, {y}, close to blank pixels");
+            blank += 1;
+        }
+    }
+    assert!(
+        covered > 50_000 && blank > 10_000,
+        "{covered} covered, {blank} blank"
+    );
+    Ok(())
+}
+
+/// Whether a tile has weights all around a place, so many pixels to each side.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "what is negative lies outside and becomes a huge index"
+)]
+fn all_covered(weight: &Plane, column: f64, row: f64, reach: i64) -> bool {
+    let (column, row) = (column.round() as i64, row.round() as i64);
+    let mut around = (-reach..=reach).flat_map(|dx| (-reach..=reach).map(move |dy| (dx, dy)));
+    around.all(|(dx, dy)| {
+        let (x, y) = ((column + dx) as usize, (row + dy) as usize);
+        x < weight.width && y < weight.height && weight.at(x, y) > 0.0
+    })
+}
+
+#[tokio::test]
+async fn tiles_of_different_parts_of_the_sky_are_refused() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let mut tiles = Vec::new();
+    for (name, ra) in [("here", 129.3), ("there", 40.0)] {
+        let own = folder.path().join(name);
+        std::fs::create_dir(&own)?;
+        tiles.push(round_tile(&own, SkyPosition::from_degrees(ra, 0.0))?);
+    }
+    // 89 degrees are 10,700 pixels here; closer pixels make more.
+    let cell = 10.0 / 3_600.0;
+    for tile in &tiles {
+        let mut image = FitsImage::read(&tile.image)?;
+        let step = Degrees(cell).to_radians();
+        image.projection.step = (Radians(-step.0), step);
+        write_plane(&tile.image, &image.plane, &image.header("Jy/beam"))?;
+    }
+    let apart = mosaic(&tiles, &folder.path().join("mosaic.fits"), 1, LIMIT).await;
+    let apart = apart.err().ok_or("a mosaic of half the sky")?;
+    assert!(
+        matches!(apart, MosaicError::TooWide { .. }) && apart.is_permanent(),
+        "{apart}"
+    );
+    assert!(apart.to_string().contains("89.3 degrees"), "{apart}");
+    Ok(())
+}
+
+#[test]
+fn the_beam_of_another_generators_groups_is_that_of_its_truth() -> TestResult {
+    let Some(data) = shared_data("groups/small") else {
+        return Ok(());
+    };
+    let truth: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(data.join("truth.json"))?)?;
+    let files = std::fs::read_dir(&data)?.flatten().map(|file| file.path());
+    let files = files.filter_map(|file| SubbandFile::parse(file).ok());
+    let groups = cluster(files);
+    assert_eq!(groups.len(), 2);
+    let (mut worst, mut compared): (f64, usize) = (0.0, 0);
+    for (tile, group) in groups.into_iter().enumerate() {
+        let beam = observed_beam(&group?)?;
+        for source in truth["sources"].as_array().ok_or("no sources")? {
+            let degrees = |key: &str| source[key].as_f64().ok_or("no position");
+            let position = SkyPosition::from_degrees(degrees("ra")?, degrees("dec")?);
+            let name = source["name"].as_str().ok_or("no name")?;
+            let expected = truth["tiles"][tile]["beam_mean"][name].as_f64();
+            let expected = expected.ok_or("no beam")?;
+            worst = worst.max((beam.power(position) / expected - 1.0).abs());
+            compared += 1;
+        }
+    }
+    println!("{compared} sources, the beam differs by {worst:.1e} at most");
+    assert!(
+        compared == 34 && worst < 2e-3,
+        "{compared} sources, {worst}"
     );
     Ok(())
 }

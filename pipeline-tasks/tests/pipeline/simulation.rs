@@ -26,8 +26,11 @@ fn perfect(effects: Effects) -> Simulation {
     }
 }
 
+/// First and second antenna.
+type Ends = (i64, i64);
+
 /// The integrations of a subband and the baselines of each.
-fn read(folder: &Path, name: &str) -> TestResult<(Vec<Integration>, Vec<(i64, i64)>)> {
+fn read(folder: &Path, name: &str) -> TestResult<(Vec<Integration>, Vec<Ends>)> {
     let subband = Uvh5::open(&folder.join(name))?;
     let times = 0..subband.header().times.len();
     let read = times.map(|time| subband.integration(time));

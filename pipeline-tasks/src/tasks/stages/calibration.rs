@@ -84,7 +84,7 @@ pub(in crate::tasks) async fn calibration_solve(
 }
 
 /// A catalogue as `catalog-setup` leaves it, or one that somebody else has written.
-fn read_sources(catalogue: &Path) -> TaskResult<Vec<CatalogueSource>> {
+pub(super) fn read_sources(catalogue: &Path) -> TaskResult<Vec<CatalogueSource>> {
     if catalogue
         .extension()
         .is_some_and(|extension| extension == "json")

@@ -1,11 +1,15 @@
-//! Images.
+//! Images, and what is made of them at once: the same corrected for the dishes' beam.
 
-use absurd_sdk::{LogLevel, Reporter, TaskResult};
+use absurd_sdk::{LogLevel, Reporter, TaskError, TaskResult};
 use measurement_set::MeasurementSet;
 
-use super::{finally, in_background};
+use super::{
+    finally, in_background,
+    measure::{tile_record, write_json},
+};
 use crate::{
-    io::SetInfo,
+    io::{SetInfo, write_tile},
+    science::{AveragedBeam, DSA_110_DISH},
     tasks::{
         params::{Outputs, StageParams},
         toolbox::Toolbox,
@@ -47,8 +51,17 @@ pub(in crate::tasks) async fn imaging(
     );
     reporter.log(LogLevel::Info, what);
     reporter.log(LogLevel::Info, said);
-    Ok(Outputs {
-        image_path: Some(fits),
-        ..Outputs::default()
+    in_background(move || {
+        let beam = AveragedBeam::new(&info.pointings(), &info.frequencies, DSA_110_DISH);
+        let beam = beam.map_err(TaskError::terminal)?;
+        let tile = write_tile(&fits, &beam, &fits.with_extension("tile.fits"));
+        let tile = tile.map_err(|error| finally(error.is_permanent(), error))?;
+        write_json(&tile_record(&fits), &tile)?;
+        Ok(Outputs {
+            image_path: Some(fits),
+            tile: Some(tile),
+            ..Outputs::default()
+        })
     })
+    .await
 }

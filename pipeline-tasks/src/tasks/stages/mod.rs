@@ -3,6 +3,7 @@
 mod calibration;
 mod image;
 mod ingest;
+mod measure;
 mod organize;
 
 use absurd_sdk::{TaskError, TaskResult};
@@ -10,6 +11,8 @@ use absurd_sdk::{TaskError, TaskResult};
 pub(super) use calibration::{calibration_apply, calibration_solve, flag};
 pub(super) use image::imaging;
 pub(super) use ingest::{catalog_setup, conversion, observation};
+pub use measure::SourceFlux;
+pub(super) use measure::{crossmatching, photometry, validation};
 pub(super) use organize::organize_files;
 
 /// Runs what computes or waits for disks where that holds up no other task.
