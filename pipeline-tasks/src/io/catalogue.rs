@@ -7,6 +7,7 @@ use std::{
 
 use thiserror::Error;
 
+use super::part::PartName;
 use crate::{
     model::{CatalogueSource, Hertz, Jansky, SPECTRAL_INDEX_USUAL, SkyPosition},
     science::{FluxPoint, spectral_index},
@@ -179,6 +180,25 @@ const FLUX: &str = "flux density above zero; take the row out if it isn't known"
 
 fn is_flux(jansky: f64) -> bool {
     jansky.is_finite() && jansky > 0.0
+}
+
+/// Writes sources as [`read_catalogue`] reads them. The file appears only when it is complete.
+pub fn write_catalogue(path: &Path, sources: &[CatalogueSource]) -> Result<(), io::Error> {
+    let mut text = String::from("name,ra_deg,dec_deg,s1400_jy,spectral_index\n");
+    for source in sources {
+        let (ra, dec) = (
+            source.position.ra.to_degrees(),
+            source.position.dec.to_degrees(),
+        );
+        let (flux, index) = (source.flux.0, source.spectral_index);
+        text += &format!(
+            "{},{:.6},{:.6},{flux:.6},{index:.4}\n",
+            source.name, ra.0, dec.0
+        );
+    }
+    let part = PartName::of(path);
+    fs::write(part.path(), text)?;
+    part.put_in_place(path)
 }
 
 /// The calibrators of the Very Large Array.

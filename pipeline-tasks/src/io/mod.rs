@@ -19,7 +19,9 @@ mod uvh5;
 pub use calibrate::{
     CalibrationError, GainQuality, REFERENCE_ANTENNAS, SolveSettings, apply, flag_unusable, solve,
 };
-pub use catalogue::{CatalogueError, VlaCalibrators, read_catalogue, read_vla_calibrators};
+pub use catalogue::{
+    CatalogueError, VlaCalibrators, read_catalogue, read_vla_calibrators, write_catalogue,
+};
 pub use convert::{ConvertError, Converted, convert};
 pub use fits::{FitsError, FitsImage, read_plane};
 pub use fits_write::{Card, CardValue, write_plane};

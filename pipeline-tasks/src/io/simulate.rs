@@ -134,6 +134,13 @@ impl Simulation {
         Ok(scene.apparent())
     }
 
+    /// The sources as they are on the sky, brightest first, as a catalogue would list them.
+    pub fn sources(&self) -> Result<Vec<CatalogueSource>, SimulationError> {
+        let mut sources = Scene::new(self)?.sources;
+        sources.sort_by(|a, b| b.flux.0.total_cmp(&a.flux.0));
+        Ok(sources)
+    }
+
     /// The correlator's nodes read their clocks one by one, so that stamps of a group may differ.
     fn file_name(&self, subband: usize) -> String {
         let late = self.effects.late_subbands.iter();

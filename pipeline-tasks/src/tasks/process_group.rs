@@ -19,9 +19,9 @@ use super::{
     workflow::run_stages,
 };
 use crate::{
-    io::{FitsError, FitsImage, GainQuality, PartName, Uvh5},
+    io::{PartName, Uvh5},
     model::{Degrees, GroupId, Jansky, ObservationGroup},
-    science::{find_peaks, noise},
+    science::{CrossMatch, MeasuredSource},
 };
 
 /// What happens between the files and the products.
@@ -36,12 +36,6 @@ pub const STAGES: &[Stage] = &[
     Stage::Photometry,
     Stage::Crossmatch,
 ];
-
-/// A source stands this many times above the noise of the image,
-const SOURCE_SNR_MIN: f64 = 7.0;
-/// and is no weaker than this share of the brightest one: below it, what is left of the gains'
-/// errors about that one looks the same.
-const SOURCE_SHARE_MIN: f64 = 0.003;
 
 /// The files of one observation.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -62,19 +56,19 @@ impl From<Vec<PathBuf>> for Group {
     }
 }
 
-/// An image in its final place.
+/// An image in its final place, and what is known of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Product {
     /// The group it shows.
     pub group: GroupId,
-    /// The FITS file.
+    /// The FITS file: flux densities as the array sees them.
     pub image: PathBuf,
-    /// Noise of the image.
+    /// Noise at the centre of the dishes' beam.
     pub rms: Jansky,
     /// Its sources, brightest first.
     pub sources: Vec<Source>,
-    /// How good the calibration is.
-    pub calibration: Option<GainQuality>,
+    /// All that the stages have made.
+    pub outputs: Outputs,
 }
 
 /// A source on an image.
@@ -84,8 +78,18 @@ pub struct Source {
     pub ra: Degrees,
     /// Declination, ICRS.
     pub dec: Degrees,
-    /// Peak flux density per beam, not corrected for the dishes' beam.
+    /// Flux density, corrected for the dishes' beam.
     pub flux: Jansky,
+}
+
+impl From<&MeasuredSource> for Source {
+    fn from(source: &MeasuredSource) -> Self {
+        Self {
+            ra: source.position.ra.to_degrees(),
+            dec: source.position.dec.to_degrees(),
+            flux: source.flux,
+        }
+    }
 }
 
 /// Processes one observation group: converts its sixteen subbands into a Measurement Set, flags
@@ -122,8 +126,8 @@ pub async fn process_group(
     let products = tools.products();
     ctx.step("register", || async {
         journal.note("register", attempt)?;
-        let (fits, quality) = (params.image()?, params.outputs.calibration_quality);
-        in_background(move || register(id, &fits, &products, quality)).await
+        let fits = params.image()?;
+        in_background(move || register(id, &fits, &products, params.outputs)).await
     })
     .await
 }
@@ -137,36 +141,21 @@ fn check(group: &ObservationGroup) -> TaskResult<()> {
     Ok(())
 }
 
-/// Measures an image, and copies it with its measurements among the products.
-fn register(
-    group: GroupId,
-    fits: &Path,
-    products: &Path,
-    calibration: Option<GainQuality>,
-) -> TaskResult<Product> {
-    let measured = FitsImage::read(fits)?;
-    let rms = noise(&measured.plane).ok_or_else(|| FitsError::NoImage {
-        path: fits.to_owned(),
-        problem: "every pixel is blank".to_owned(),
-    })?;
-    let brightest = measured.plane.maximum();
-    let brightest = brightest.map_or(0.0, |(x, y)| f64::from(measured.plane.at(x, y)));
-    let threshold = (SOURCE_SNR_MIN * rms).max(SOURCE_SHARE_MIN * brightest);
-    let peaks = find_peaks(&measured.plane, threshold);
-    let sources = peaks.iter().filter_map(|peak| {
-        let position = measured.projection.to_sky(peak.x, peak.y)?;
-        Some(Source {
-            ra: position.ra.to_degrees(),
-            dec: position.dec.to_degrees(),
-            flux: Jansky(peak.value),
-        })
-    });
+/// Copies an image among the products, with a record of what is known of it.
+fn register(group: GroupId, fits: &Path, products: &Path, outputs: Outputs) -> TaskResult<Product> {
+    let (Some(tile), Some(crossmatch)) = (&outputs.tile, &outputs.crossmatch_path) else {
+        return Err(TaskError::msg("the stages before have made no image"));
+    };
+    let matched: CrossMatch = serde_json::from_slice(&std::fs::read(crossmatch)?)?;
+    let matches = matched.matches.iter().map(|pair| &pair.measured);
+    let mut sources: Vec<Source> = matches.chain(&matched.new).map(Source::from).collect();
+    sources.sort_by(|a, b| b.flux.0.total_cmp(&a.flux.0));
     let product = Product {
         group,
         image: products.join(format!("{group}.fits")),
-        rms: Jansky(rms),
-        sources: sources.collect(),
-        calibration,
+        rms: tile.rms,
+        sources,
+        outputs,
     };
     std::fs::create_dir_all(products)?;
     let copy = PartName::of(&product.image);

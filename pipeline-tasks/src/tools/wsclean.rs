@@ -19,7 +19,7 @@ use crate::{
 
 /// Pixels over the width that the longest baseline resolves: the beam, which is elongated, then
 /// has three over its minor axis.
-const PIXELS_PER_RESOLUTION: f64 = 4.0;
+const PIXELS_PER_RESOLUTION: f64 = 5.0;
 /// Bytes on disk for each pixel of the image: some ten planes of single precision, twice.
 const DISK_BYTES_PER_PIXEL: u64 = 80;
 

@@ -10,20 +10,21 @@ use absurd_sdk::{CheckpointRecord, Client, RunRecord, TaskHandle, TaskId};
 use absurd_test::{Durability, Postgres, eventually};
 use tokio::process::{Child, Command};
 
-use super::{WorkerError, simulate, simulate::SimulateArgs};
+use super::{
+    WorkerError, simulate,
+    simulate::{CATALOGUE, SimulateArgs},
+};
 use crate::{
-    io::PointSource,
-    model::{Arcseconds, SkyPosition},
-    tasks::{Entry, Group, Journal, Product, process_group},
+    model::{Arcseconds, CatalogueSource, SkyPosition},
+    tasks::{Entry, Group, Journal, Product, STAGES, process_group},
 };
 
 /// The worker is killed as soon as this step is remembered.
 const KILL_AFTER: &str = "convert";
 /// Short, so that nobody waits long for the killed worker's work.
 const LEASE: &str = "3s";
-const STEPS: [&str; 4] = ["setup", "convert", "image", "register"];
-/// The width of the array's beam: a source is not found better without calibration.
-const FOUND_WITHIN: Arcseconds = Arcseconds(20.0);
+/// A source this near to a simulated one is that one.
+const FOUND_WITHIN: Arcseconds = Arcseconds(5.0);
 
 /// Runs the demonstration in a folder that stays, for its image.
 pub async fn run(folder: &Path, exit: bool) -> Result<(), WorkerError> {
@@ -33,7 +34,7 @@ pub async fn run(folder: &Path, exit: bool) -> Result<(), WorkerError> {
         out: folder.join("incoming"),
         group: crate::io::Simulation::default().group,
         sources: 6,
-        gain_phase: 2.0,
+        gain_phase: 60.0,
         seed: 1,
     };
     let truth = simulate::run(&arguments)?;
@@ -112,6 +113,10 @@ fn worker(url: &str, folder: &Path) -> Result<Child, WorkerError> {
         .env("ABSURD_QUEUE_NAME", "dsa110-pipeline")
         .env("ABSURD_WORKER_CONCURRENCY", "1")
         .env("PIPELINE_OUTPUT_DIR", folder.join("output"))
+        .env(
+            "PIPELINE_CATALOGUE",
+            folder.join("incoming").join(CATALOGUE),
+        )
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .spawn()
@@ -121,9 +126,10 @@ fn worker(url: &str, folder: &Path) -> Result<Child, WorkerError> {
 fn group(folder: &Path) -> Result<Group, WorkerError> {
     let entries = std::fs::read_dir(folder).map_err(WorkerError::file(folder))?;
     let paths = entries.map(|entry| entry.map(|entry| entry.path()));
-    let file_paths = paths
+    let mut file_paths = paths
         .collect::<Result<Vec<PathBuf>, _>>()
         .map_err(WorkerError::file(folder))?;
+    file_paths.retain(|path| path.extension().is_some_and(|kind| kind == "hdf5"));
     Ok(file_paths.into())
 }
 
@@ -131,8 +137,9 @@ fn group(folder: &Path) -> Result<Group, WorkerError> {
 async fn timeline(client: &Client, task: TaskId, journal: &[Entry]) -> Result<(), WorkerError> {
     let kept = client.list_checkpoints(task, None, 100).await?;
     let runs = client.list_runs(task).await?;
-    println!("\nstep       started in           remembered at                    by attempt");
-    for step in STEPS {
+    println!("\nstep            started in           remembered at                    by attempt");
+    let stages = STAGES.iter().map(|stage| stage.step());
+    for step in ["setup"].into_iter().chain(stages).chain(["register"]) {
         let Some(kept) = kept.iter().find(|kept| kept.checkpoint_name == step) else {
             return Err(WorkerError::Demo(format!(
                 "step `{step}` is not remembered"
@@ -146,7 +153,7 @@ async fn timeline(client: &Client, task: TaskId, journal: &[Entry]) -> Result<()
             .collect();
         let places = places.join(", ");
         println!(
-            "{step:<10} {places:<20} {:<32} {attempt}",
+            "{step:<15} {places:<20} {:<32} {attempt}",
             kept.updated_at.to_string()
         );
         let repeated = starts.iter().any(|entry| entry.attempt > attempt);
@@ -170,7 +177,7 @@ fn attempt_of(kept: &CheckpointRecord, runs: &[RunRecord]) -> i32 {
 }
 
 /// Prints the sources beside what was simulated; all of those must be there.
-fn compare(product: &Product, truth: &[PointSource]) -> Result<(), WorkerError> {
+fn compare(product: &Product, truth: &[CatalogueSource]) -> Result<(), WorkerError> {
     println!(
         "\nNoise {:.4} Jy per beam, {} sources:",
         product.rms.0,

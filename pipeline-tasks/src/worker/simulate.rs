@@ -4,9 +4,12 @@ use std::path::PathBuf;
 
 use super::WorkerError;
 use crate::{
-    io::{PointSource, Simulation},
-    model::{Degrees, GroupId},
+    io::{Simulation, write_catalogue},
+    model::{CatalogueSource, Degrees, GroupId},
 };
+
+/// The catalogue's name in the folder of a simulated group.
+pub const CATALOGUE: &str = "catalog.csv";
 
 /// What the command line says of the simulation.
 #[derive(Debug, clap::Args)]
@@ -21,15 +24,16 @@ pub struct SimulateArgs {
     #[arg(long, default_value_t = 6)]
     pub sources: usize,
     /// Scatter of the antennas' gain phases in degrees.
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 60.0)]
     pub gain_phase: f64,
     /// Everything random follows from it.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
 }
 
-/// Writes the group and its truth, and returns the sources as the array sees them.
-pub fn run(arguments: &SimulateArgs) -> Result<Vec<PointSource>, WorkerError> {
+/// Writes the group, with the catalogue of its sky beside it as `catalog.csv`, and returns the
+/// sources.
+pub fn run(arguments: &SimulateArgs) -> Result<Vec<CatalogueSource>, WorkerError> {
     let simulation = Simulation {
         group: arguments.group,
         sources: arguments.sources,
@@ -37,5 +41,9 @@ pub fn run(arguments: &SimulateArgs) -> Result<Vec<PointSource>, WorkerError> {
         seed: arguments.seed,
         ..Simulation::default()
     };
-    Ok(simulation.write(&arguments.out)?)
+    simulation.write(&arguments.out)?;
+    let sources = simulation.sources()?;
+    let catalogue = arguments.out.join(CATALOGUE);
+    write_catalogue(&catalogue, &sources).map_err(WorkerError::file(catalogue))?;
+    Ok(sources)
 }

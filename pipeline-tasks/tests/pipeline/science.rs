@@ -10,7 +10,8 @@ use absurd_sdk::Worker;
 use absurd_test::Database;
 use pipeline_tasks::{
     config::Config,
-    model::SkyPosition,
+    model::{Radians, SkyPosition},
+    science::Offset,
     tasks::{Group, Product, Toolbox, process_group},
 };
 use serde_json::Value;
@@ -51,11 +52,48 @@ async fn processed(database: &Database, data: &Path, output: &Path) -> TestResul
     worker.run_until_idle().await?;
     let mut products = Vec::new();
     for handle in handles {
-        let snapshot = handle.result().snapshot().await?;
-        println!("FAIL {:?}", snapshot.failure);
         products.push(handle.result().await?);
     }
     Ok(products)
+}
+
+/// The stages' JSON beside the image.
+fn json_of(path: Option<&PathBuf>) -> TestResult<Value> {
+    Ok(serde_json::from_slice(&fs::read(path.ok_or("not made")?)?)?)
+}
+
+fn number(value: &Value, path: &str) -> TestResult<f64> {
+    value.pointer(path).and_then(Value::as_f64).ok_or_else(|| format!("no {path}").into())
+}
+
+/// The flux density of a source of the truth in a group, not seen through the beam.
+fn intrinsic(truth: &Value, group: usize, name: &str) -> TestResult<f64> {
+    let tile = &truth["tiles"][group];
+    let apparent = tile["apparent_jy_mean"][name].as_f64().ok_or("no flux")?;
+    Ok(apparent / tile["beam_mean"][name].as_f64().ok_or("no beam")?)
+}
+
+/// What a group's photometry says of a source: its flux, its SNR, how far it is from the truth.
+fn measured(photometry: &Value, source: &Value) -> TestResult<Option<(f64, f64, f64)>> {
+    let place =
+        SkyPosition::from_degrees(number(source, "/ra")?, number(source, "/dec")?);
+    for entry in photometry.as_array().ok_or("no list")? {
+        let position: SkyPosition = serde_json::from_value(entry["position"].clone())?;
+        if position.separation(place).to_arcseconds().0 < 10.0 {
+            let flux = number(entry, "/photometry/flux")?;
+            let snr = flux / number(entry, "/photometry/noise")?;
+            let offset = &entry["photometry"]["offset"];
+            let offset: Option<Offset> = serde_json::from_value(offset.clone())?;
+            let Some(offset) = offset else { return Ok(None) };
+            let (sin, cos) = (offset.dec.to_radians(), offset.ra.to_radians());
+            let found = SkyPosition {
+                ra: Radians(position.ra.0 + cos.0 / position.dec.0.cos()),
+                dec: Radians(position.dec.0 + sin.0),
+            };
+            return Ok(Some((flux, snr, found.separation(place).to_arcseconds().0)));
+        }
+    }
+    Ok(None)
 }
 
 #[tokio::test]
@@ -67,48 +105,51 @@ async fn the_small_groups_agree_with_their_truth() -> TestResult {
     let output = tempfile::tempdir()?;
     let products = processed(&database, &data, output.path()).await?;
     let truth: Value = serde_json::from_slice(&fs::read(data.join("truth.json"))?)?;
+    let mut variable = Vec::new();
     for (index, product) in products.iter().enumerate() {
-        let quality = product.calibration.as_ref().ok_or("not calibrated")?;
+        let outputs = &product.outputs;
+        let quality = outputs.calibration_quality.as_ref().ok_or("not calibrated")?;
         println!(
-            "{}: noise {:.4} Jy, {quality:?}",
-            product.group, product.rms.0
+            "{}: noise {:.4} Jy, {:?}, {quality:?}",
+            product.group, product.rms.0, outputs.validation
         );
-        let dead = truth["dead_station"].to_string();
-        assert_eq!(quality.dead_antennas, [dead]);
-        let apparent = truth["tiles"][index]["apparent_jy_mean"].clone();
+        assert_eq!(quality.dead_antennas, [truth["dead_station"].to_string()]);
+        let photometry = json_of(outputs.photometry_path.as_ref())?;
+        let matched = json_of(outputs.crossmatch_path.as_ref())?;
         let mut ratios = Vec::new();
+        println!("   source  true Jy  ratio   SNR  position");
         for source in truth["sources"].as_array().ok_or("no sources")? {
             let name = source["name"].as_str().ok_or("no name")?;
-            let expected = apparent[name].as_f64().ok_or("no flux")?;
-            let place = SkyPosition::from_degrees(
-                source["ra"].as_f64().ok_or("no ra")?,
-                source["dec"].as_f64().ok_or("no dec")?,
-            );
-            let apart = |found: &&pipeline_tasks::tasks::Source| {
-                SkyPosition::from_degrees(found.ra.0, found.dec.0)
-                    .separation(place)
-                    .to_arcseconds()
-                    .0
-            };
-            let nearest = product
-                .sources
-                .iter()
-                .min_by(|a, b| apart(a).total_cmp(&apart(b)));
-            let found = nearest.filter(|found| apart(found) < 10.0);
-            let Some(found) = found else {
-                println!("{name:>9} {expected:8.4} Jy  not found");
+            let expected = intrinsic(&truth, index, name)?;
+            let beam = number(&truth["tiles"][index]["beam_mean"], &format!("/{name}"))?;
+            let Some((flux, snr, apart)) = measured(&photometry, source)? else {
+                println!("{name:>9} {expected:8.4}  not measured, beam {beam:.2}");
+                assert!(beam < 0.25, "{name} is not on the image");
                 continue;
             };
-            let ratio = found.flux.0 / expected;
-            println!(
-                "{name:>9} {expected:8.4} Jy  {ratio:.3}  {:.2}\"",
-                apart(&found)
-            );
+            let ratio = flux / expected;
+            println!("{name:>9} {expected:8.4}  {ratio:.3}  {snr:5.0}  {apart:.2}\"");
             ratios.push(ratio);
+            if expected * beam > 0.2 {
+                assert!((ratio - 1.0).abs() < 0.08, "{name}: {ratio}");
+            }
+            assert!(snr < 30.0 || apart < 1.5, "{name}: {apart} arcseconds");
+            if name == "S04" {
+                variable.push(flux);
+            }
         }
         ratios.sort_by(f64::total_cmp);
         let median = ratios[ratios.len() / 2];
         assert!((median - 1.0).abs() < 0.03, "median flux ratio {median}");
+        for pair in matched["matches"].as_array().ok_or("no matches")? {
+            let listed = pair["listed"]["name"].as_str().unwrap_or_default();
+            assert!(!listed.starts_with("GHOST"), "{listed} was detected");
+        }
+        let new = matched["new"].as_array().ok_or("no new ones")?;
+        println!("new: {}", serde_json::to_string(new)?);
     }
+    let ratio = variable[1] / variable[0];
+    println!("S04: {ratio:.3}");
+    assert!((ratio - 1.4).abs() < 0.06, "S04 became {ratio} times as bright");
     Ok(())
 }
