@@ -90,7 +90,8 @@ pub struct Simulation {
     pub gain_phase: Degrees,
     /// What a real array adds; nothing by default.
     pub effects: Effects,
-    /// Everything random follows from it.
+    /// Everything random follows from it: groups of one night need different ones, else they have
+    /// the same noise.
     pub seed: u64,
 }
 

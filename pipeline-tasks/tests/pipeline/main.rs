@@ -6,6 +6,7 @@ mod demo;
 mod mosaic;
 mod reader;
 mod simulation;
+mod tiles;
 mod workflow;
 
 use std::path::PathBuf;
