@@ -184,18 +184,19 @@ fn is_flux(jansky: f64) -> bool {
 
 /// Writes sources as [`read_catalogue`] reads them. The file appears only when it is complete.
 pub fn write_catalogue(path: &Path, sources: &[CatalogueSource]) -> Result<(), io::Error> {
-    let mut text = String::from("name,ra_deg,dec_deg,s1400_jy,spectral_index\n");
-    for source in sources {
+    let row = |source: &CatalogueSource| {
         let (ra, dec) = (
             source.position.ra.to_degrees(),
             source.position.dec.to_degrees(),
         );
         let (flux, index) = (source.flux.0, source.spectral_index);
-        text += &format!(
+        format!(
             "{},{:.6},{:.6},{flux:.6},{index:.4}\n",
             source.name, ra.0, dec.0
-        );
-    }
+        )
+    };
+    let rows: String = sources.iter().map(row).collect();
+    let text = format!("name,ra_deg,dec_deg,s1400_jy,spectral_index\n{rows}");
     let part = PartName::of(path);
     fs::write(part.path(), text)?;
     part.put_in_place(path)

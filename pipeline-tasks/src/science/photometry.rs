@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     crossmatch::Offset,
     projection::SinProjection,
-    source_finding::{Peak, Plane, noise, peak_near},
+    source_finding::{Peak, Plane, highest_near, noise},
     statistics::{count, median, scatter},
 };
 use crate::model::{Degrees, Jansky, SkyPosition};
@@ -99,27 +99,15 @@ pub fn forced_photometry(
 /// The fitted peak within `radius` pixels of a place: a pixel above its eight neighbours, and
 /// not just the foot of a brighter source that stands farther off.
 fn peak_at(plane: &Plane, target: (f64, f64), radius: f64) -> Option<Peak> {
-    let peak = peak_near(plane, target.0, target.1, radius)?;
-    let (x, y) = (nearest_pixel(peak.x)?, nearest_pixel(peak.y)?);
-    let top = plane.at(x, y);
+    let (x, y) = highest_near(plane, target.0, target.1, radius)?;
+    if x == 0 || y == 0 {
+        return None;
+    }
+    let (peak, top) = (plane.interpolate(x, y), plane.at(x, y));
     let neighbours = (0..9).map(|cell| plane.at(x + cell % 3 - 1, y + cell / 3 - 1));
     let is_top = neighbours.filter(|value| *value <= top).count() == 9;
     let near = (peak.x - target.0).hypot(peak.y - target.1) <= radius;
     (is_top && near).then_some(peak)
-}
-
-/// The pixel that holds a coordinate; none for the outermost, which lack neighbours.
-fn nearest_pixel(coordinate: f64) -> Option<usize> {
-    if !(0.5..1e9).contains(&coordinate) {
-        return None;
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "checked to be a small positive number"
-    )]
-    let pixel = coordinate.round() as usize;
-    Some(pixel)
 }
 
 /// The value between the pixels, by the cubic through the four nearest along each axis. None if

@@ -167,6 +167,12 @@ fn climb_island(plane: &Plane, threshold: f32, start: usize, seen: &mut [bool]) 
 
 /// The highest pixel within `radius` pixels of a place, interpolated.
 pub fn peak_near(plane: &Plane, x: f64, y: f64, radius: f64) -> Option<Peak> {
+    let (top_x, top_y) = highest_near(plane, x, y, radius)?;
+    Some(plane.interpolate(top_x, top_y))
+}
+
+/// The highest pixel within `radius` pixels of a place.
+pub(crate) fn highest_near(plane: &Plane, x: f64, y: f64, radius: f64) -> Option<(usize, usize)> {
     if !(x.is_finite() && y.is_finite()) {
         return None;
     }
@@ -182,8 +188,7 @@ pub fn peak_near(plane: &Plane, x: f64, y: f64, radius: f64) -> Option<Peak> {
         );
         from..to.min(limit)
     };
-    let (top_x, top_y) = plane.highest(range(x, plane.width), range(y, plane.height))?;
-    Some(plane.interpolate(top_x, top_y))
+    plane.highest(range(x, plane.width), range(y, plane.height))
 }
 
 #[cfg(test)]

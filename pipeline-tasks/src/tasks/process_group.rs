@@ -147,8 +147,8 @@ fn register(group: GroupId, fits: &Path, products: &Path, outputs: Outputs) -> T
         return Err(TaskError::msg("the stages before have made no image"));
     };
     let matched: CrossMatch = serde_json::from_slice(&std::fs::read(crossmatch)?)?;
-    let matches = matched.matches.iter().map(|pair| &pair.measured);
-    let mut sources: Vec<Source> = matches.chain(&matched.new).map(Source::from).collect();
+    let listed = matched.matches.iter().map(|pair| &pair.measured);
+    let mut sources: Vec<Source> = listed.chain(&matched.new).map(Source::from).collect();
     sources.sort_by(|a, b| b.flux.0.total_cmp(&a.flux.0));
     let product = Product {
         group,

@@ -20,6 +20,9 @@ use crate::{
 /// Pixels over the width that the longest baseline resolves: the beam, which is elongated, then
 /// has three over its minor axis.
 const PIXELS_PER_RESOLUTION: f64 = 5.0;
+/// The side of an image over the beam's full width at half power: at its edges the beam has a
+/// quarter of its power.
+const FIELD: f64 = 1.35;
 /// Bytes on disk for each pixel of the image: some ten planes of single precision, twice.
 const DISK_BYTES_PER_PIXEL: u64 = 80;
 
@@ -92,14 +95,14 @@ impl ImagePlan {
         let cell = resolution.to_arcseconds().0 / PIXELS_PER_RESOLUTION * coarser;
         let cell = (cell * 10.0).round().max(1.0) / 10.0;
         let middle = Hertz(f64::midpoint(low.0, high.0));
-        let field = field_of_view(middle, DSA_110_DISH).0 * 3_600.0;
+        let field = FIELD * field_of_view(middle, DSA_110_DISH).0 * 3_600.0;
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a positive number of some thousands"
         )]
         // Whole tens: fast for the Fourier transform.
-        let pixels = (field / cell / 10.0).ceil().min(1_000.0) as u32 * 10;
+        let pixels = (field / cell / 10.0).ceil().min(1_400.0) as u32 * 10;
         Self {
             pixels,
             cell: Arcseconds(cell),

@@ -1,10 +1,12 @@
 //! The pipeline on simulated and on foreign data.
 
 mod bridge;
+mod catalogues;
 mod conversion;
 mod demo;
 mod mosaic;
 mod reader;
+mod science;
 mod simulation;
 mod tiles;
 mod workflow;

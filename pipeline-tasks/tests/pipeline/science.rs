@@ -63,7 +63,10 @@ fn json_of(path: Option<&PathBuf>) -> TestResult<Value> {
 }
 
 fn number(value: &Value, path: &str) -> TestResult<f64> {
-    value.pointer(path).and_then(Value::as_f64).ok_or_else(|| format!("no {path}").into())
+    value
+        .pointer(path)
+        .and_then(Value::as_f64)
+        .ok_or_else(|| format!("no {path}").into())
 }
 
 /// The flux density of a source of the truth in a group, not seen through the beam.
@@ -75,8 +78,7 @@ fn intrinsic(truth: &Value, group: usize, name: &str) -> TestResult<f64> {
 
 /// What a group's photometry says of a source: its flux, its SNR, how far it is from the truth.
 fn measured(photometry: &Value, source: &Value) -> TestResult<Option<(f64, f64, f64)>> {
-    let place =
-        SkyPosition::from_degrees(number(source, "/ra")?, number(source, "/dec")?);
+    let place = SkyPosition::from_degrees(number(source, "/ra")?, number(source, "/dec")?);
     for entry in photometry.as_array().ok_or("no list")? {
         let position: SkyPosition = serde_json::from_value(entry["position"].clone())?;
         if position.separation(place).to_arcseconds().0 < 10.0 {
@@ -84,7 +86,9 @@ fn measured(photometry: &Value, source: &Value) -> TestResult<Option<(f64, f64, 
             let snr = flux / number(entry, "/photometry/noise")?;
             let offset = &entry["photometry"]["offset"];
             let offset: Option<Offset> = serde_json::from_value(offset.clone())?;
-            let Some(offset) = offset else { return Ok(None) };
+            let Some(offset) = offset else {
+                return Ok(None);
+            };
             let (sin, cos) = (offset.dec.to_radians(), offset.ra.to_radians());
             let found = SkyPosition {
                 ra: Radians(position.ra.0 + cos.0 / position.dec.0.cos()),
@@ -108,7 +112,10 @@ async fn the_small_groups_agree_with_their_truth() -> TestResult {
     let mut variable = Vec::new();
     for (index, product) in products.iter().enumerate() {
         let outputs = &product.outputs;
-        let quality = outputs.calibration_quality.as_ref().ok_or("not calibrated")?;
+        let quality = outputs
+            .calibration_quality
+            .as_ref()
+            .ok_or("not calibrated")?;
         println!(
             "{}: noise {:.4} Jy, {:?}, {quality:?}",
             product.group, product.rms.0, outputs.validation
@@ -150,6 +157,9 @@ async fn the_small_groups_agree_with_their_truth() -> TestResult {
     }
     let ratio = variable[1] / variable[0];
     println!("S04: {ratio:.3}");
-    assert!((ratio - 1.4).abs() < 0.06, "S04 became {ratio} times as bright");
+    assert!(
+        (ratio - 1.4).abs() < 0.06,
+        "S04 became {ratio} times as bright"
+    );
     Ok(())
 }
