@@ -42,6 +42,16 @@ pub struct SiteError {
     altitude: Metres,
 }
 
+/// The Owens Valley Radio Observatory's reference point of DSA-110, from the headers of the
+/// telescope's files.
+pub fn observatory() -> Result<Site, SiteError> {
+    Site::new(
+        Degrees(37.233_405_1),
+        Degrees(-118.283),
+        Metres(1_188.051_9),
+    )
+}
+
 impl Site {
     /// A place given by WGS 84 coordinates.
     pub fn new(latitude: Degrees, longitude: Degrees, altitude: Metres) -> Result<Self, SiteError> {

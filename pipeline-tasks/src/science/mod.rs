@@ -14,10 +14,11 @@ mod projection;
 mod sky_model;
 mod source_finding;
 mod statistics;
+mod transits;
 mod validation;
 mod variability;
 
-pub use astrometry::{Site, SiteError, Sky};
+pub use astrometry::{Site, SiteError, Sky, observatory};
 pub use beam::{airy_power, field_of_view};
 pub use calibration::{Moments, Solution};
 pub use crossmatch::{
@@ -36,6 +37,7 @@ pub use primary_beam::{AveragedBeam, AveragedBeamError, DSA_110_DISH, meridian_p
 pub use projection::SinProjection;
 pub use sky_model::SkyModel;
 pub use source_finding::{Peak, Plane, find_peaks, noise, peak_near};
+pub use transits::transits;
 pub use validation::{Check, CheckLimits, Evidence, ImageNumbers, Outcome, validate, verdict};
 pub(crate) use validation::{FLUX_LIMITS, OFFSET_LIMITS};
 pub use variability::{

@@ -1,5 +1,7 @@
 //! The pipeline's durable tasks.
 
+use absurd_sdk::WorkerBuilder;
+
 mod journal;
 mod params;
 mod toolbox;
@@ -12,7 +14,18 @@ mod workflow;
 mod process_group;
 mod stage_tasks;
 
+mod coordinated;
+mod mosaic;
+
+pub use coordinated::{
+    JobParams, KeyedParams, calibration_job, conversion_job, imaging_job, process_calibrator,
+    process_target,
+};
 pub use journal::{Entry, Journal};
+pub use mosaic::{
+    BatchResult, MosaicOrder, PublishedMosaic, Transit, TransitBatch, TransitMosaic, TransitOrder,
+    create_mosaic, mosaic_batch, mosaic_transit,
+};
 pub use params::{Inputs, Outputs, StageConfig, StageParams, StagePaths, StageResult};
 pub use process_group::{Group, Product, STAGES, Source, process_group};
 pub use stage::{
@@ -26,3 +39,18 @@ pub use stage_tasks::{
 };
 pub use stages::SourceFlux;
 pub use toolbox::Toolbox;
+
+/// Adds all tasks of the pipeline to a worker.
+pub fn with_all_tasks(worker: WorkerBuilder) -> WorkerBuilder {
+    with_stage_tasks(worker)
+        .task(process_group)
+        .task(run_chain)
+        .task(conversion_job)
+        .task(calibration_job)
+        .task(imaging_job)
+        .task(process_calibrator)
+        .task(process_target)
+        .task(create_mosaic)
+        .task(mosaic_transit)
+        .task(mosaic_batch)
+}

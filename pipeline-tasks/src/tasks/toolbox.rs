@@ -61,6 +61,11 @@ impl Toolbox {
         self.output.join("caltables")
     }
 
+    /// Where mosaics lie.
+    pub fn mosaics(&self) -> PathBuf {
+        self.output.join("mosaics")
+    }
+
     /// Where Measurement Sets stay.
     pub fn sets(&self) -> PathBuf {
         self.output.join("ms")

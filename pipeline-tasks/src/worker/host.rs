@@ -6,7 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::WorkerError;
 use crate::{
     config::Config,
-    tasks::{Toolbox, process_group, run_chain, with_stage_tasks},
+    tasks::{Toolbox, with_all_tasks},
 };
 
 /// A client as the configuration wants it.
@@ -23,9 +23,7 @@ pub async fn connect(config: &Config) -> Result<Client, WorkerError> {
 /// Works until SIGTERM or Ctrl-C, then hands running work back.
 pub async fn run(config: &Config, lease: &str) -> Result<(), WorkerError> {
     let client = connect(config).await?;
-    let worker = with_stage_tasks(Worker::builder(&client))
-        .task(process_group)
-        .task(run_chain)
+    let worker = with_all_tasks(Worker::builder(&client))
         .state(Toolbox::of(config))
         .concurrency(config.concurrency)
         .poll_interval(config.poll_interval)

@@ -151,7 +151,10 @@ pub(in crate::tasks) fn observation(
 }
 
 /// All observations that the inputs name, earliest first. No file is opened.
-fn observations(inputs: &Inputs, tools: &Toolbox) -> TaskResult<Vec<ObservationGroup>> {
+pub(in crate::tasks) fn observations(
+    inputs: &Inputs,
+    tools: &Toolbox,
+) -> TaskResult<Vec<ObservationGroup>> {
     if !inputs.file_paths.is_empty() {
         let files = inputs.file_paths.iter().map(|file| tools.incoming(file));
         let files = files.map(SubbandFile::parse).collect::<Result<Vec<_>, _>>();

@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::{calibration::read_sources, finally, in_background};
 use crate::{
     io::{FitsError, FitsImage, ImageReport, PartName, Tile, read_plane},
-    model::{CATALOGUE_FREQUENCY, CatalogueSource, Degrees, Jansky, Mjd, SkyPosition},
+    model::{
+        CATALOGUE_FREQUENCY, CatalogueSource, Degrees, GroupId, Jansky, Mjd, Seconds, SkyPosition,
+    },
     science::{
         CrossMatch, Evidence, ImageNumbers, MATCH_RADIUS, MatchMethod, MeasuredSource, Photometry,
         Plane, PositionError, crossmatch, forced_photometry, sources_within, validate, verdict,
@@ -307,6 +309,15 @@ fn tile_of(params: &StageParams) -> TaskResult<Tile> {
     })
 }
 
+/// The tile of a group that has been processed.
+pub(in crate::tasks) fn tile_of_group(tools: &Toolbox, group: GroupId) -> TaskResult<Tile> {
+    let image = tools.work(group).join(format!("{group}.fits"));
+    read_json(&tile_record(&image)).map_err(|error| {
+        let missing = format!("group {group} has no tile ({error}): process it first");
+        TaskError::terminal(TaskError::msg(missing))
+    })
+}
+
 /// Where the imaging stage says which tile it has made of an image.
 pub(super) fn tile_record(image: &Path) -> PathBuf {
     image.with_file_name(format!("{}.tile.json", stem(image)))
@@ -337,9 +348,9 @@ async fn found_sources(tile: &Tile, tools: &Toolbox) -> TaskResult<Vec<FoundSour
 /// A time as FITS writes it.
 fn mjd_of(date: &str) -> Option<Mjd> {
     let date: jiff::civil::DateTime = date.parse().ok()?;
-    let whole = crate::model::GroupId::from(date).to_mjd();
+    let whole = GroupId::from(date).to_mjd();
     let rest = f64::from(date.subsec_nanosecond()) * 1e-9;
-    Some(whole.plus(crate::model::Seconds(rest)))
+    Some(whole.plus(Seconds(rest)))
 }
 
 /// `Jhhmmss+ddmmss`, the IAU's pattern: digits are cut off, not rounded.

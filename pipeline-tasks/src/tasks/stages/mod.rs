@@ -10,9 +10,9 @@ use absurd_sdk::{TaskError, TaskResult};
 
 pub(super) use calibration::{calibration_apply, calibration_solve, flag};
 pub(super) use image::imaging;
-pub(super) use ingest::{catalog_setup, conversion, observation};
+pub(super) use ingest::{catalog_setup, conversion, observation, observations};
 pub use measure::SourceFlux;
-pub(super) use measure::{crossmatching, photometry, validation};
+pub(super) use measure::{crossmatching, photometry, tile_of_group, validation};
 pub(super) use organize::organize_files;
 
 /// Runs what computes or waits for disks where that holds up no other task.
