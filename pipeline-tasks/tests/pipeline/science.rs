@@ -10,30 +10,29 @@ use absurd_sdk::Worker;
 use absurd_test::Database;
 use pipeline_tasks::{
     config::Config,
-    model::{Radians, SkyPosition},
-    science::Offset,
-    tasks::{Group, Product, Toolbox, process_group},
+    io::FitsImage,
+    model::{Degrees, Radians, SkyPosition},
+    science::{Offset, forced_photometry},
+    tasks::{
+        Product, StageConfig, Toolbox, TransitMosaic, TransitOrder, mosaic_transit, with_all_tasks,
+    },
 };
 use serde_json::Value;
 
 use crate::{TestResult, shared_data};
 
-fn group_of(folder: &Path, stamp: &str) -> TestResult<Group> {
-    let files = fs::read_dir(folder)?.flatten().map(|entry| entry.path());
-    let of_group = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with(stamp) && name.ends_with(".hdf5")
-    };
-    Ok(files.filter(of_group).collect::<Vec<_>>().into())
-}
-
-async fn processed(database: &Database, data: &Path, output: &Path) -> TestResult<Vec<Product>> {
+/// Processes both groups by the workflow of a mosaic about the calibrator's transit.
+async fn processed(
+    database: &Database,
+    data: &Path,
+    output: &Path,
+) -> TestResult<(Vec<Product>, TransitMosaic)> {
     let config = Config {
         database_url: None,
         queue: "default".into(),
         concurrency: 1,
         poll_interval: Duration::from_millis(50),
-        task_timeout: Duration::from_mins(5),
+        task_timeout: Duration::from_mins(10),
         max_attempts: 1,
         input: data.to_owned(),
         output: output.to_owned(),
@@ -41,20 +40,26 @@ async fn processed(database: &Database, data: &Path, output: &Path) -> TestResul
         vla_calibrators: None,
     };
     let client = database.client();
-    let mut handles = Vec::new();
-    for stamp in ["2026-01-26T08:05", "2026-01-26T08:10"] {
-        let group = group_of(data, stamp)?;
-        handles.push(client.spawn(process_group, group).max_attempts(1).await?);
-    }
-    let worker = Worker::builder(client)
-        .task(process_group)
-        .state(Toolbox::of(&config));
-    worker.run_until_idle().await?;
+    let order = TransitOrder {
+        ra: Degrees(128.728_767),
+        dec: Degrees(55.572_520),
+        start_time: jiff::civil::date(2026, 1, 26).at(8, 0, 0, 0),
+        end_time: jiff::civil::date(2026, 1, 26).at(8, 30, 0, 0),
+        timespan_minutes: 50.0,
+        min_ms_count: 2,
+        config: StageConfig::default(),
+    };
+    let handle = client.spawn(mosaic_transit, order).await?;
+    let worker = with_all_tasks(Worker::builder(client)).state(Toolbox::of(&config));
+    let worker = worker.poll_interval("100ms").start()?;
+    let mosaic = handle.result().await?;
+    worker.stop().await?;
     let mut products = Vec::new();
-    for handle in handles {
-        products.push(handle.result().await?);
+    for group in &mosaic.transit.groups {
+        let record = output.join("images").join(format!("{}.json", group.id()));
+        products.push(serde_json::from_slice(&fs::read(record)?)?);
     }
-    Ok(products)
+    Ok((products, mosaic))
 }
 
 /// The stages' JSON beside the image.
@@ -107,7 +112,8 @@ async fn the_small_groups_agree_with_their_truth() -> TestResult {
     };
     let database = Database::start().await?;
     let output = tempfile::tempdir()?;
-    let products = processed(&database, &data, output.path()).await?;
+    let (products, mosaic) = processed(&database, &data, output.path()).await?;
+    assert_eq!(products.len(), 2);
     let truth: Value = serde_json::from_slice(&fs::read(data.join("truth.json"))?)?;
     let mut variable = Vec::new();
     for (index, product) in products.iter().enumerate() {
@@ -160,6 +166,33 @@ async fn the_small_groups_agree_with_their_truth() -> TestResult {
     assert!(
         (ratio - 1.4).abs() < 0.06,
         "S04 became {ratio} times as bright"
+    );
+    check_mosaic(&truth, &mosaic)
+}
+
+/// All sources are on the mosaic, with the flux densities of the sky; the variable one is between
+/// its two.
+fn check_mosaic(truth: &Value, made: &TransitMosaic) -> TestResult {
+    let image = FitsImage::read(&made.mosaic_path)?;
+    println!("mosaic: {:?}", made.quality);
+    let mut ratios = Vec::new();
+    for source in truth["sources"].as_array().ok_or("no sources")? {
+        let name = source["name"].as_str().ok_or("no name")?;
+        let place = SkyPosition::from_degrees(number(source, "/ra")?, number(source, "/dec")?);
+        let found = forced_photometry(&image.plane, &image.projection, image.beam, place);
+        let found = found.ok_or_else(|| format!("{name} is not on the mosaic"))?;
+        let ratio = found.flux.0 / intrinsic(truth, 0, name)?;
+        println!("{name:>9}  {ratio:.3}  SNR {:.0}", found.snr());
+        assert!(found.snr() > 8.0, "{name} is lost in the noise");
+        if name != "S04" {
+            ratios.push(ratio);
+        }
+    }
+    ratios.sort_by(f64::total_cmp);
+    let median = ratios[ratios.len() / 2];
+    assert!(
+        (median - 1.0).abs() < 0.03,
+        "median flux ratio of the mosaic {median}"
     );
     Ok(())
 }
