@@ -19,10 +19,10 @@ use crate::{
 
 /// Pixels over the width that the longest baseline resolves: the beam, which is elongated, then
 /// has three over its minor axis.
-const PIXELS_PER_RESOLUTION: f64 = 5.0;
+const PIXELS_PER_RESOLUTION: f64 = 4.0;
 /// The side of an image over the beam's full width at half power: at its edges the beam has a
 /// quarter of its power.
-const FIELD: f64 = 1.35;
+const FIELD: f64 = 1.3;
 /// Bytes on disk for each pixel of the image: some ten planes of single precision, twice.
 const DISK_BYTES_PER_PIXEL: u64 = 80;
 
@@ -53,7 +53,7 @@ impl ImageError {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ImagingTier {
-    /// A quick look: pixels four times as wide, a shallow clean. Not for science.
+    /// A quick look: pixels twice as wide, a shallow clean. Not for science.
     Development,
     /// The pipeline's usual depth.
     #[default]
@@ -88,7 +88,7 @@ impl ImagePlan {
         let (low, high) = set.band();
         let resolution = Radians(SPEED_OF_LIGHT / high.0 / set.longest_baseline.0);
         let coarser = if tier == ImagingTier::Development {
-            4.0
+            2.0
         } else {
             1.0
         };

@@ -8,6 +8,7 @@ mod mosaic;
 mod reader;
 mod science;
 mod simulation;
+mod stages;
 mod tiles;
 mod workflow;
 

@@ -50,6 +50,8 @@ const DOCS: &[&str] = &[
     "ingest-policy.md",
     "operations.md",
     "performance.md",
+    "pipeline.md",
+    "pipeline-performance.md",
     "state-machine.md",
 ];
 const DOC_FOLDERS: &[&str] = &["decisions", "guide", "runbooks"];
