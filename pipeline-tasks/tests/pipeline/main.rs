@@ -5,6 +5,7 @@ mod conversion;
 mod demo;
 mod mosaic;
 mod reader;
+mod registry;
 mod simulation;
 mod workflow;
 
