@@ -9,9 +9,11 @@ mod stages;
 mod stage;
 mod workflow;
 
+mod housekeeping;
 mod process_group;
 mod stage_tasks;
 
+pub use housekeeping::{HousekeepingInputs, HousekeepingParams, Housekept, housekeeping};
 pub use journal::{Entry, Journal};
 pub use params::{Inputs, Outputs, StageConfig, StageParams, StagePaths, StageResult};
 pub use process_group::{Group, Product, STAGES, Source, process_group};

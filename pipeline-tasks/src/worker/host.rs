@@ -6,7 +6,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::WorkerError;
 use crate::{
     config::Config,
-    tasks::{Toolbox, process_group, run_chain, with_stage_tasks},
+    registry,
+    tasks::{Toolbox, housekeeping, process_group, run_chain, with_stage_tasks},
 };
 
 /// A client as the configuration wants it.
@@ -23,9 +24,12 @@ pub async fn connect(config: &Config) -> Result<Client, WorkerError> {
 /// Works until SIGTERM or Ctrl-C, then hands running work back.
 pub async fn run(config: &Config, lease: &str) -> Result<(), WorkerError> {
     let client = connect(config).await?;
+    registry::install(client.pool()).await?;
     let worker = with_stage_tasks(Worker::builder(&client))
         .task(process_group)
         .task(run_chain)
+        .task(housekeeping)
+        .state(client.clone())
         .state(Toolbox::of(config))
         .concurrency(config.concurrency)
         .poll_interval(config.poll_interval)

@@ -3,6 +3,7 @@
 mod bridge;
 mod conversion;
 mod demo;
+mod housekeeping;
 mod mosaic;
 mod reader;
 mod registry;
