@@ -94,7 +94,9 @@ impl RegistryError {
     pub fn is_permanent(&self) -> bool {
         match self {
             Self::Install(source) | Self::Database { source, .. } => {
-                let code = source.as_database_error().and_then(|error| error.code());
+                let code = source
+                    .as_database_error()
+                    .and_then(sqlx::error::DatabaseError::code);
                 code.is_some_and(|code| ["22", "23"].iter().any(|class| code.starts_with(class)))
             }
             _ => true,

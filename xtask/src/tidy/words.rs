@@ -27,7 +27,7 @@ const LEFTOVERS: &[&str] = &["TODO", "FIXME", "XXX"];
 pub(super) fn sqlx_stays_in_db(workspace: &Workspace) -> Vec<Finding> {
     let outside = |file: &&File| {
         let under = |folder: &&str| file.path.starts_with(*folder);
-        SQLX_CRATES.iter().any(|source| under(source)) && !SQLX_HOMES.iter().any(|home| under(home))
+        SQLX_CRATES.iter().any(under) && !SQLX_HOMES.iter().any(under)
     };
     let places = |file: &File| {
         let advice = "`sqlx::` belongs in db/, migrate.rs or registry/: add a call there, use that";
