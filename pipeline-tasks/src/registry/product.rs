@@ -17,7 +17,10 @@ use crate::model::{GroupId, Mjd};
 
 /// Enums whose words stand in the database.
 macro_rules! words {
-    ($(#[$doc:meta])* $name:ident, $what:literal { $($(#[$case:meta])* $variant:ident = $word:literal;)* }) => {
+    (
+        $(#[$doc:meta])*
+        $name:ident, $what:literal { $($(#[$case:meta])* $variant:ident = $word:literal;)* }
+    ) => {
         $(#[$doc])*
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     path::Path,
+    process::Stdio,
     time::Duration,
 };
 
@@ -159,5 +160,48 @@ async fn only_old_tasks_are_forgotten_and_only_when_asked() -> TestResult {
         Some("90 days"),
         "it is as it was"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_worker_program_keeps_house_as_its_file_says() -> TestResult {
+    let database = Database::start().await?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("pipeline.toml");
+    let output = folder.path().join("output");
+    let settings = format!(
+        "[absurd]\ndatabase_url = '{}'\nqueue_name = 'default'\nworker_concurrency = 1\n\
+         [pipeline]\noutput_dir = '{}'\n",
+        database.url(),
+        output.display()
+    );
+    fs::write(&file, &settings)?;
+    let program = || {
+        let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_pipeline-worker"));
+        program
+            .arg("worker")
+            .env("PIPELINE_CONFIG", &file)
+            .env_remove("ABSURD_DATABASE_URL")
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        program
+    };
+    let mut worker = program().spawn()?;
+    let params = HousekeepingParams::default();
+    let handle = database.client().spawn(housekeeping, params).await?;
+    assert_eq!(handle.result().timeout("1m").await?, Housekept::default());
+    let views: i64 = sqlx::query_scalar(
+        "select count(*) from information_schema.views where table_schema = 'pipeline'",
+    )
+    .fetch_one(database.client().pool())
+    .await?;
+    assert_eq!(views, 7, "the worker has brought the registry");
+    worker.kill().await?;
+
+    fs::write(&file, settings.replace("queue_name", "queue_nam"))?;
+    let refused = program().stderr(Stdio::piped()).output().await?;
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success());
+    assert!(said.contains("is `absurd.queue_name` meant?"), "{said}");
     Ok(())
 }
