@@ -3,6 +3,7 @@
 mod calibrate;
 mod catalogue;
 mod convert;
+mod extent;
 mod fits;
 mod fits_write;
 mod gain_table;
@@ -23,6 +24,7 @@ pub use catalogue::{
     CatalogueError, VlaCalibrators, read_catalogue, read_vla_calibrators, write_catalogue,
 };
 pub use convert::{ConvertError, Converted, convert};
+pub use extent::Extent;
 pub use fits::{FitsError, FitsImage, read_plane};
 pub use fits_write::{Card, CardValue, write_plane};
 pub use gain_table::{GainTable, GainTableError};

@@ -11,6 +11,7 @@ mod stages;
 mod stage;
 mod workflow;
 
+mod housekeeping;
 mod process_group;
 mod stage_tasks;
 
@@ -21,6 +22,7 @@ pub use coordinated::{
     JobParams, KeyedParams, calibration_job, conversion_job, imaging_job, process_calibrator,
     process_target,
 };
+pub use housekeeping::{HousekeepingInputs, HousekeepingParams, Housekept, housekeeping};
 pub use journal::{Entry, Journal};
 pub use mosaic::{
     BatchResult, MosaicOrder, PublishedMosaic, Transit, TransitBatch, TransitMosaic, TransitOrder,
@@ -50,6 +52,7 @@ pub fn with_all_tasks(worker: WorkerBuilder) -> WorkerBuilder {
         .task(imaging_job)
         .task(process_calibrator)
         .task(process_target)
+        .task(housekeeping)
         .task(create_mosaic)
         .task(mosaic_transit)
         .task(mosaic_batch)

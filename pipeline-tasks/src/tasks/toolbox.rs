@@ -41,6 +41,11 @@ impl Toolbox {
         self.input.join(file)
     }
 
+    /// Everything that the worker makes lies below this.
+    pub fn output(&self) -> &Path {
+        &self.output
+    }
+
     /// Where a group's half-products lie.
     pub fn work(&self, group: GroupId) -> PathBuf {
         self.output.join("work").join(group.to_string())

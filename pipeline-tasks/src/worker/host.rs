@@ -6,6 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::WorkerError;
 use crate::{
     config::Config,
+    registry,
     tasks::{Toolbox, with_all_tasks},
 };
 
@@ -23,7 +24,9 @@ pub async fn connect(config: &Config) -> Result<Client, WorkerError> {
 /// Works until SIGTERM or Ctrl-C, then hands running work back.
 pub async fn run(config: &Config, lease: &str) -> Result<(), WorkerError> {
     let client = connect(config).await?;
+    registry::install(client.pool()).await?;
     let worker = with_all_tasks(Worker::builder(&client))
+        .state(client.clone())
         .state(Toolbox::of(config))
         .concurrency(config.concurrency)
         .poll_interval(config.poll_interval)

@@ -9,7 +9,9 @@ use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
-use crate::{bridge::BridgeError, config::ConfigError, io::SimulationError};
+use crate::{
+    bridge::BridgeError, config::ConfigError, io::SimulationError, registry::RegistryError,
+};
 
 /// Why the program ends with an error.
 #[derive(Debug, Error)]
@@ -20,6 +22,9 @@ pub enum WorkerError {
     /// The engine refuses.
     #[error(transparent)]
     Absurd(#[from] absurd_sdk::Error),
+    /// The registry of products can't be used.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
     /// The streaming bridge can't go on.
     #[error(transparent)]
     Bridge(#[from] BridgeError),

@@ -14,21 +14,23 @@ const STATES: &[&str] = &[
     "cancelled",
 ];
 const STATE_HOME: &str = "absurd-sdk/src/state.rs";
+const SQLX_CRATES: &[&str] = &["absurd-sdk/src/", "pipeline-tasks/src/"];
 const SQLX_HOMES: &[&str] = &[
     "absurd-sdk/src/db/",
     "absurd-sdk/src/migrate.rs",
     "absurd-sdk/src/lib.rs",
+    "pipeline-tasks/src/registry/",
 ];
 const LEFTOVERS: &[&str] = &["TODO", "FIXME", "XXX"];
 
-/// SQL is spoken in one folder of absurd-sdk.
+/// SQL is spoken in one folder of absurd-sdk, and in one of the pipeline.
 pub(super) fn sqlx_stays_in_db(workspace: &Workspace) -> Vec<Finding> {
     let outside = |file: &&File| {
-        let home = SQLX_HOMES.iter().any(|home| file.path.starts_with(home));
-        file.path.starts_with("absurd-sdk/src/") && !home
+        let under = |folder: &&str| file.path.starts_with(*folder);
+        SQLX_CRATES.iter().any(under) && !SQLX_HOMES.iter().any(under)
     };
     let places = |file: &File| {
-        let advice = "`sqlx::` belongs in db/ or migrate.rs: add a call to db/ and use that";
+        let advice = "`sqlx::` belongs in db/, migrate.rs or registry/: add a call there, use that";
         code_places(file, "sqlx::", advice)
     };
     workspace.rust().filter(outside).flat_map(places).collect()
@@ -185,6 +187,17 @@ mod tests {
         assert!(!finds(
             sqlx_stays_in_db,
             "absurd-test/src/database.rs",
+            text
+        ));
+        let (task, registry) = ("tasks/stage.rs", "registry/product.rs");
+        assert!(finds(
+            sqlx_stays_in_db,
+            &format!("pipeline-tasks/src/{task}"),
+            text
+        ));
+        assert!(!finds(
+            sqlx_stays_in_db,
+            &format!("pipeline-tasks/src/{registry}"),
             text
         ));
     }

@@ -1,0 +1,207 @@
+//! Housekeeping in a real database, on a real folder.
+
+use std::{
+    fs::{self, File},
+    path::Path,
+    process::Stdio,
+    time::Duration,
+};
+
+use absurd_sdk::{QueuePolicy, Worker, WorkerBuilder, prelude::*};
+use absurd_test::Database;
+use pipeline_tasks::{
+    config::Config,
+    tasks::{HousekeepingInputs, HousekeepingParams, Housekept, Toolbox, housekeeping},
+};
+
+use crate::TestResult;
+
+#[task(name = "observe")]
+async fn observe(_ctx: &mut Context, number: u32) -> TaskResult<u32> {
+    Ok(number)
+}
+
+fn worker(database: &Database, output: &Path) -> WorkerBuilder {
+    let config = Config {
+        database_url: None,
+        queue: "default".into(),
+        concurrency: 1,
+        poll_interval: Duration::from_millis(50),
+        task_timeout: Duration::from_mins(5),
+        max_attempts: 3,
+        input: output.to_owned(),
+        output: output.to_owned(),
+        catalogue: None,
+        vla_calibrators: None,
+    };
+    Worker::builder(database.client())
+        .task(housekeeping)
+        .task(observe)
+        .state(database.client().clone())
+        .state(Toolbox::of(&config))
+}
+
+async fn keep_house(
+    database: &Database,
+    output: &Path,
+    inputs: HousekeepingInputs,
+) -> TestResult<Housekept> {
+    let params = HousekeepingParams { inputs };
+    let handle = database.client().spawn(housekeeping, params).await?;
+    worker(database, output).run_until_idle().await?;
+    Ok(handle.result().await?)
+}
+
+#[tokio::test]
+async fn scratch_of_dead_workers_goes_and_is_counted_by_both_names() -> TestResult {
+    let database = Database::start().await?;
+    let folder = tempfile::tempdir()?;
+    let work = folder.path().join("work/2026-01-26T08:05:18");
+    fs::create_dir_all(&work)?;
+    let dead = work.join(".a.fits.019c0000000070008000000000000000.part");
+    fs::write(&dead, [0; 2_000])?;
+    let file = File::options().write(true).open(&dead)?;
+    let hours = |hours| Duration::from_hours(hours);
+    file.set_modified(file.metadata()?.modified()? - hours(5))?;
+    let inputs = HousekeepingInputs::default;
+    let done = keep_house(&database, folder.path(), inputs()).await?;
+    assert!(!dead.exists());
+    let expected = Housekept {
+        cleaned_scratch: 1,
+        scratch_dirs_cleaned: 1,
+        scratch_bytes_freed: 2_000,
+        ..Housekept::default()
+    };
+    assert_eq!(done, expected);
+    let rest: Vec<_> = fs::read_dir(folder.path())?.flatten().collect();
+    assert_eq!(rest.len(), 1, "the probe is gone: {rest:?}");
+
+    let hasty = HousekeepingParams {
+        inputs: HousekeepingInputs {
+            max_stale_hours: 0.05,
+            ..inputs()
+        },
+    };
+    let handle = database.client().spawn(housekeeping, hasty).await?;
+    assert_eq!(worker(&database, folder.path()).run_until_idle().await?, 1);
+    let failure = handle
+        .result()
+        .snapshot()
+        .await?
+        .failure
+        .ok_or("it did not fail")?;
+    assert!(
+        failure.message.contains("ABSURD_TASK_TIMEOUT_SEC"),
+        "{failure}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_the_engine_took_back_is_counted() -> TestResult {
+    let database = Database::start().await?;
+    let client = database.client();
+    let folder = tempfile::tempdir()?;
+    let clock = database.clock("2026-01-26T08:00:00Z".parse()?).await?;
+    let lost = client.spawn(observe, 1).await?;
+    // A worker that claims and never reports again.
+    let claimed: i64 =
+        sqlx::query_scalar("select count(*) from absurd.claim_task('default', 'silent', 30, 1)")
+            .fetch_one(client.pool())
+            .await?;
+    assert_eq!(claimed, 1);
+    let nothing = keep_house(&database, folder.path(), HousekeepingInputs::default()).await?;
+    assert_eq!(nothing.recovered_groups, 0, "its lease holds");
+    // The next claim takes it back; its task is then paused, so that it is still under way.
+    clock.advance(Duration::from_mins(1)).await?;
+    client.pause_task(lost.task_id()).await?;
+    let done = keep_house(&database, folder.path(), HousekeepingInputs::default()).await?;
+    assert_eq!((done.recovered_groups, done.stuck_groups_recovered), (1, 1));
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_old_tasks_are_forgotten_and_only_when_asked() -> TestResult {
+    let database = Database::start().await?;
+    let client = database.client();
+    let folder = tempfile::tempdir()?;
+    let clock = database.clock("2026-01-26T08:00:00Z".parse()?).await?;
+    let usual = QueuePolicy {
+        cleanup_ttl: Some("90 days".into()),
+        // More than one batch.
+        cleanup_limit: Some(2),
+        ..QueuePolicy::default()
+    };
+    client.set_queue_policy(&usual).await?;
+    let mut tasks = Vec::new();
+    for number in 0..6 {
+        if number == 5 {
+            clock.advance(Duration::from_hours(24 * 35)).await?;
+        }
+        let handle = client.spawn(observe, number).await?;
+        tasks.push(handle.task_id());
+        worker(&database, folder.path()).run_until_idle().await?;
+    }
+    let inputs = HousekeepingInputs::default();
+    let kept = keep_house(&database, folder.path(), inputs.clone()).await?;
+    assert_eq!(kept.pruned_tasks, 0);
+    let prune = HousekeepingInputs {
+        prune_completed: true,
+        ..inputs
+    };
+    let done = keep_house(&database, folder.path(), prune).await?;
+    assert_eq!((done.pruned_tasks, done.completed_tasks_pruned), (5, 5));
+    let (old, young) = (tasks[0], tasks[5]);
+    assert_eq!(client.get_task(old).await?, None);
+    assert!(client.get_task(young).await?.is_some());
+    let (_, policy) = client.queue_policy().await?.ok_or("no policy")?;
+    assert_eq!(
+        policy.cleanup_ttl.as_deref(),
+        Some("90 days"),
+        "it is as it was"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_worker_program_keeps_house_as_its_file_says() -> TestResult {
+    let database = Database::start().await?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("pipeline.toml");
+    let output = folder.path().join("output");
+    let settings = format!(
+        "[absurd]\ndatabase_url = '{}'\nqueue_name = 'default'\nworker_concurrency = 1\n\
+         [pipeline]\noutput_dir = '{}'\n",
+        database.url(),
+        output.display()
+    );
+    fs::write(&file, &settings)?;
+    let program = || {
+        let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_pipeline-worker"));
+        program
+            .arg("worker")
+            .env("PIPELINE_CONFIG", &file)
+            .env_remove("ABSURD_DATABASE_URL")
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        program
+    };
+    let mut worker = program().spawn()?;
+    let params = HousekeepingParams::default();
+    let handle = database.client().spawn(housekeeping, params).await?;
+    assert_eq!(handle.result().timeout("1m").await?, Housekept::default());
+    let views: i64 = sqlx::query_scalar(
+        "select count(*) from information_schema.views where table_schema = 'pipeline'",
+    )
+    .fetch_one(database.client().pool())
+    .await?;
+    assert_eq!(views, 7, "the worker has brought the registry");
+    worker.kill().await?;
+
+    fs::write(&file, settings.replace("queue_name", "queue_nam"))?;
+    let refused = program().stderr(Stdio::piped()).output().await?;
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success());
+    assert!(said.contains("is `absurd.queue_name` meant?"), "{said}");
+    Ok(())
+}
