@@ -1,5 +1,7 @@
 //! Noise and peaks of an image plane.
 
+use std::collections::BTreeSet;
+
 /// A two-dimensional image, row by row from the bottom; blanks are not finite.
 #[derive(Clone, Debug)]
 pub struct Plane {
@@ -22,6 +24,8 @@ pub struct Peak {
     pub value: f64,
 }
 
+/// More pixels than a beam of any use has.
+const HILL_PIXELS_MAX: usize = 2_000;
 /// A maximum lies no further than this from the highest pixel, in pixels.
 const SHIFT_MAX: f64 = 2.0;
 
@@ -51,8 +55,10 @@ impl Plane {
             .max_by(|a, b| self.at(a.0, a.1).total_cmp(&self.at(b.0, b.1)))
     }
 
-    /// A parabola through the logarithms of the nine pixels about a maximum, which
-    /// a Gaussian beam follows exactly.
+    /// A parabola through the logarithms of the pixels about a maximum, which a Gaussian beam
+    /// follows exactly: those down to half of its height, and in any case the nearest nine. Each
+    /// counts by the square of its value, for the error of a logarithm is that of the value over
+    /// the value.
     pub fn interpolate(&self, x: usize, y: usize) -> Peak {
         let value = f64::from(self.at(x, y));
         #[expect(clippy::cast_precision_loss, reason = "a pixel coordinate is small")]
@@ -65,21 +71,17 @@ impl Plane {
         if x == 0 || y == 0 || x + 1 >= self.width || y + 1 >= self.height {
             return plain;
         }
-        let mut z = [[0.0; 3]; 3];
-        for (dy, row) in z.iter_mut().enumerate() {
-            for (dx, cell) in row.iter_mut().enumerate() {
-                *cell = f64::from(self.at(x + dx - 1, y + dy - 1)).ln();
-            }
-        }
-        let slope_x = (z[1][2] - z[1][0]) / 2.0;
-        let slope_y = (z[2][1] - z[0][1]) / 2.0;
-        let curve_x = z[1][2] - 2.0 * z[1][1] + z[1][0];
-        let curve_y = z[2][1] - 2.0 * z[1][1] + z[0][1];
-        let twist = (z[2][2] - z[2][0] - z[0][2] + z[0][0]) / 4.0;
+        let Some(parabola) = self.parabola(x, y) else {
+            return plain;
+        };
+        let [_, slope_x, slope_y, square_x, twist, square_y] = parabola;
+        let (curve_x, curve_y) = (2.0 * square_x, 2.0 * square_y);
         let determinant = curve_x * curve_y - twist * twist;
         let shift_x = (twist * slope_y - curve_y * slope_x) / determinant;
         let shift_y = (twist * slope_x - curve_x * slope_y) / determinant;
-        let height = value * f64::midpoint(slope_x * shift_x, slope_y * shift_y).exp();
+        let terms = terms(shift_x, shift_y);
+        let height = parabola.iter().zip(terms).map(|(p, t)| p * t).sum::<f64>();
+        let height = height.exp();
         // The ridge of an elongated beam runs between the pixels: its top can be further away than
         // the nearest pixel.
         let near = shift_x.abs() <= SHIFT_MAX && shift_y.abs() <= SHIFT_MAX;
@@ -93,6 +95,88 @@ impl Plane {
             value: height,
         }
     }
+
+    /// The coefficients of `1, x, y, x^2, x y, y^2` by least squares; none if the pixels don't
+    /// tell all of them.
+    fn parabola(&self, x: usize, y: usize) -> Option<[f64; 6]> {
+        let mut normal = [[0.0; 7]; 6];
+        for (column, row) in self.hill(x, y) {
+            let value = f64::from(self.at(column, row));
+            if value.is_nan() || value <= 0.0 {
+                continue;
+            }
+            #[expect(clippy::cast_precision_loss, reason = "a pixel coordinate is small")]
+            let (dx, dy) = (column as f64 - x as f64, row as f64 - y as f64);
+            let (terms, weight) = (terms(dx, dy), value * value);
+            for (line, first) in normal.iter_mut().zip(terms) {
+                let right = terms.into_iter().chain([value.ln()]);
+                for (cell, second) in line.iter_mut().zip(right) {
+                    *cell += weight * first * second;
+                }
+            }
+        }
+        solved(normal)
+    }
+
+    /// The pixels of a maximum: its eight neighbours, and those connected to it that are more than
+    /// half as high.
+    fn hill(&self, x: usize, y: usize) -> BTreeSet<(usize, usize)> {
+        let half = self.at(x, y) / 2.0;
+        let mut hill = BTreeSet::from([(x, y)]);
+        let mut open = vec![(x, y)];
+        while let Some((column, row)) = open.pop() {
+            for cell in 0..9 {
+                let next = (
+                    (column + cell % 3).checked_sub(1),
+                    (row + cell / 3).checked_sub(1),
+                );
+                let (Some(column), Some(row)) = next else {
+                    continue;
+                };
+                let is_near = column.abs_diff(x) <= 1 && row.abs_diff(y) <= 1;
+                let is_high = self.at(column, row) > half;
+                let fits = hill.len() < HILL_PIXELS_MAX && (is_near || is_high);
+                if fits && hill.insert((column, row)) && is_high {
+                    open.push((column, row));
+                }
+            }
+        }
+        hill
+    }
+}
+
+fn terms(x: f64, y: f64) -> [f64; 6] {
+    [1.0, x, y, x * x, x * y, y * y]
+}
+
+/// Solves six equations by elimination; none if they are not independent.
+fn solved(mut lines: [[f64; 7]; 6]) -> Option<[f64; 6]> {
+    for column in 0..6 {
+        let largest = (column..6)
+            .max_by(|a, b| lines[*a][column].abs().total_cmp(&lines[*b][column].abs()))?;
+        lines.swap(column, largest);
+        let pivot = lines[column];
+        if pivot[column].abs() < f64::EPSILON * pivot.iter().map(|p| p.abs()).sum::<f64>() {
+            return None;
+        }
+        for (other, line) in lines.iter_mut().enumerate() {
+            if other == column {
+                continue;
+            }
+            let factor = line[column] / pivot[column];
+            for (cell, above) in line.iter_mut().zip(pivot) {
+                *cell -= factor * above;
+            }
+        }
+    }
+    let mut solution = [0.0; 6];
+    for (place, line) in lines.iter().enumerate() {
+        solution[place] = line[6] / line[place];
+    }
+    solution
+        .iter()
+        .all(|value| value.is_finite())
+        .then_some(solution)
 }
 
 /// The standard deviation of the noise from the median absolute deviation, which
