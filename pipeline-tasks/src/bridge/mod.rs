@@ -239,8 +239,7 @@ mod tests {
     /// Each of two bridges has seen another copy of one subband, and neither has seen what the
     /// other one did; they share a folder, or only the database.
     #[tokio::test]
-    async fn another_choice_of_files_makes_no_second_task() -> Result<(), Box<dyn std::error::Error>>
-    {
+    async fn another_choice_of_files_is_no_second_task() -> Result<(), Box<dyn std::error::Error>> {
         for outputs in [["output", "output"], ["output", "elsewhere"]] {
             let folder = tempfile::tempdir()?;
             let database = Database::start().await?;

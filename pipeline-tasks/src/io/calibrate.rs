@@ -4,21 +4,14 @@
 //! All of it follows from the column DATA and can be done again: flags that are set here come on
 //! top of those of the interference flagger, which begins anew each time it runs.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
-use measurement_set::{MeasurementSet, MsError};
+use measurement_set::MeasurementSet;
 use num_complex::{Complex32, Complex64};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
-use super::{
-    gain_table::{GainTable, GainTableError},
-    set_info::{SetError, SetInfo},
-};
+use super::{calibration_error::CalibrationError, gain_table::GainTable, set_info::SetInfo};
 use crate::{
     model::{CatalogueSource, Hertz, Jansky, SkyPosition},
     science::{DSA_110_DISH, Moments, SkyModel, Solution},
@@ -35,71 +28,6 @@ pub const REFERENCE_ANTENNAS: [&str; 14] = [
     "116",
 ];
 const CORRECTED: &str = "CORRECTED_DATA";
-
-/// Why a set was not calibrated.
-#[derive(Debug, Error)]
-pub enum CalibrationError {
-    /// The set can't be used.
-    #[error(transparent)]
-    Set(#[from] SetError),
-    /// The table can't be used.
-    #[error(transparent)]
-    Table(#[from] GainTableError),
-    /// No source is strong enough to solve against.
-    #[error(
-        "{}: the catalogue's {sources} sources in the field have {flux:.2} Jy through the beam, \
-         {needed:.2} Jy are needed; use a catalogue that covers the field, or tables of a calibrator",
-        ms.display()
-    )]
-    NoModel {
-        /// The set.
-        ms: PathBuf,
-        /// How many sources are in the field.
-        sources: usize,
-        /// Their flux density through the beam, jansky.
-        flux: f64,
-        /// What is asked for.
-        needed: f64,
-    },
-    /// The solutions are too bad to be used.
-    #[error("{}: no usable gains: {problem}", ms.display())]
-    BadSolutions {
-        /// The set.
-        ms: PathBuf,
-        /// What is wrong.
-        problem: String,
-    },
-    /// The table is of another band or array.
-    #[error("{} does not fit {}: {problem}", table.display(), ms.display())]
-    Unfit {
-        /// The table.
-        table: PathBuf,
-        /// The set.
-        ms: PathBuf,
-        /// In what.
-        problem: String,
-    },
-}
-
-impl From<MsError> for CalibrationError {
-    fn from(error: MsError) -> Self {
-        Self::Set(error.into())
-    }
-}
-
-impl CalibrationError {
-    /// Whether another try with the same input must fail as well.
-    pub fn is_permanent(&self) -> bool {
-        match self {
-            Self::NoModel { .. }
-            | Self::BadSolutions { .. }
-            | Self::Unfit { .. }
-            | Self::Set(SetError::Empty { .. }) => true,
-            Self::Set(SetError::Set(_)) => false,
-            Self::Table(error) => matches!(error, GainTableError::Malformed { .. }),
-        }
-    }
-}
 
 /// How gains are solved.
 #[derive(Debug, Clone, PartialEq)]

@@ -425,7 +425,7 @@ BAND        A B C D    FLUX(Jy)    UVMIN(kL)  UVMAX(kL)
         Ok(())
     }
 
-    /// The list has lines of two shapes, and in the shorter one the flux begins farther to the left:
+    /// The list has lines of two shapes; in the shorter one the flux begins farther to the left:
     /// its first digit is not to be lost.
     #[test]
     fn both_shapes_of_a_line_are_read() -> TestResult {

@@ -1,6 +1,7 @@
 //! Files: UVH5 in, Measurement Sets and FITS images out, and simulated observations.
 
 mod calibrate;
+mod calibration_error;
 mod catalogue;
 mod convert;
 mod extent;
@@ -17,9 +18,8 @@ mod simulated_sky;
 mod tile;
 mod uvh5;
 
-pub use calibrate::{
-    CalibrationError, GainQuality, REFERENCE_ANTENNAS, SolveSettings, apply, flag_unusable, solve,
-};
+pub use calibrate::{GainQuality, REFERENCE_ANTENNAS, SolveSettings, apply, flag_unusable, solve};
+pub use calibration_error::CalibrationError;
 pub use catalogue::{
     CatalogueError, VlaCalibrators, read_catalogue, read_vla_calibrators, write_catalogue,
 };

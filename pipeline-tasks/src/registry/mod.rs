@@ -25,3 +25,4 @@ pub use product::{
     products_of_group, record_product,
 };
 pub use provenance::{InputFile, Provenance};
+pub use sqlx::PgConnection;

@@ -1,6 +1,6 @@
 //! The pipeline's durable tasks.
 
-use absurd_sdk::WorkerBuilder;
+use absurd_sdk::{Client, Worker, WorkerBuilder};
 
 mod journal;
 mod params;
@@ -13,6 +13,7 @@ mod workflow;
 
 mod housekeeping;
 mod process_group;
+mod record;
 mod stage_tasks;
 
 mod coordinated;
@@ -42,9 +43,11 @@ pub use stage_tasks::{
 pub use stages::SourceFlux;
 pub use toolbox::Toolbox;
 
-/// Adds all tasks of the pipeline to a worker.
-pub fn with_all_tasks(worker: WorkerBuilder) -> WorkerBuilder {
-    with_stage_tasks(worker)
+/// A worker that hosts all tasks of the pipeline.
+pub fn pipeline_worker(client: &Client, tools: Toolbox) -> WorkerBuilder {
+    with_stage_tasks(Worker::builder(client))
+        .state(client.clone())
+        .state(tools)
         .task(process_group)
         .task(run_chain)
         .task(conversion_job)

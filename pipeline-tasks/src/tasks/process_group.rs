@@ -1,5 +1,5 @@
 //! One observation group, from its files to an image: `setup`, the stages of [`STAGES`], and
-//! `register`.
+//! `publish` and `register`.
 //!
 //! Every step writes under another name and renames at its end, or writes into the Measurement Set
 //! what follows from its data alone. So any of them may be killed at any moment and run again.
@@ -13,6 +13,7 @@ use absurd_sdk::prelude::{
 use super::{
     journal::Journal,
     params::{Inputs, Outputs, StageConfig, StageParams},
+    record::record_group,
     stage::Stage,
     stages::{in_background, observation},
     toolbox::Toolbox,
@@ -112,6 +113,7 @@ pub async fn process_group(
 
     ctx.step("setup", || async {
         journal.note("setup", attempt)?;
+        let files = files.clone();
         in_background(move || check(&files)).await
     })
     .await?;
@@ -124,12 +126,22 @@ pub async fn process_group(
     let params = run_stages(ctx, &tools, params, STAGES, Some(&journal)).await?;
 
     let products = tools.products();
-    ctx.step("register", || async {
-        journal.note("register", attempt)?;
-        let fits = params.image()?;
-        in_background(move || register(id, &fits, &products, params.outputs)).await
+    let raw = files.files().iter().map(|file| file.path().to_owned());
+    let raw: Vec<PathBuf> = raw.collect();
+    let run = ctx.info().clone();
+    let product: Product = ctx
+        .step("publish", || async {
+            journal.note("publish", attempt)?;
+            let fits = params.image()?;
+            in_background(move || publish(id, &fits, &products, params.outputs)).await
+        })
+        .await?;
+    // Rows and checkpoint are one commit.
+    ctx.transaction("register", async |tx| {
+        record_group(tx, &product, &raw, &run).await
     })
-    .await
+    .await?;
+    Ok(product)
 }
 
 /// Checks that each file can be read, before any work is put into the others. A file that can't
@@ -142,7 +154,7 @@ fn check(group: &ObservationGroup) -> TaskResult<()> {
 }
 
 /// Copies an image among the products, with a record of what is known of it.
-fn register(group: GroupId, fits: &Path, products: &Path, outputs: Outputs) -> TaskResult<Product> {
+fn publish(group: GroupId, fits: &Path, products: &Path, outputs: Outputs) -> TaskResult<Product> {
     let (Some(tile), Some(crossmatch)) = (&outputs.tile, &outputs.crossmatch_path) else {
         return Err(TaskError::msg("the stages before have made no image"));
     };

@@ -139,7 +139,11 @@ async fn timeline(client: &Client, task: TaskId, journal: &[Entry]) -> Result<()
     let runs = client.list_runs(task).await?;
     println!("\nstep            started in           remembered at                    by attempt");
     let stages = STAGES.iter().map(|stage| stage.step());
-    for step in ["setup"].into_iter().chain(stages).chain(["register"]) {
+    for step in ["setup"]
+        .into_iter()
+        .chain(stages)
+        .chain(["publish", "register"])
+    {
         let Some(kept) = kept.iter().find(|kept| kept.checkpoint_name == step) else {
             return Err(WorkerError::Demo(format!(
                 "step `{step}` is not remembered"

@@ -1,13 +1,13 @@
 //! `pipeline-worker worker`: hosts the pipeline's tasks until it is told to stop.
 
-use absurd_sdk::{Client, Worker};
+use absurd_sdk::Client;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::WorkerError;
 use crate::{
     config::Config,
     registry,
-    tasks::{Toolbox, with_all_tasks},
+    tasks::{Toolbox, pipeline_worker},
 };
 
 /// A client as the configuration wants it.
@@ -25,9 +25,7 @@ pub async fn connect(config: &Config) -> Result<Client, WorkerError> {
 pub async fn run(config: &Config, lease: &str) -> Result<(), WorkerError> {
     let client = connect(config).await?;
     registry::install(client.pool()).await?;
-    let worker = with_all_tasks(Worker::builder(&client))
-        .state(client.clone())
-        .state(Toolbox::of(config))
+    let worker = pipeline_worker(&client, Toolbox::of(config))
         .concurrency(config.concurrency)
         .poll_interval(config.poll_interval)
         .lease(lease);

@@ -6,15 +6,15 @@ use std::{
     time::Duration,
 };
 
-use absurd_sdk::Worker;
 use absurd_test::Database;
 use pipeline_tasks::{
     config::Config,
     io::FitsImage,
     model::{Degrees, Radians, SkyPosition},
+    registry,
     science::{Offset, forced_photometry},
     tasks::{
-        Product, StageConfig, Toolbox, TransitMosaic, TransitOrder, mosaic_transit, with_all_tasks,
+        Product, StageConfig, Toolbox, TransitMosaic, TransitOrder, mosaic_transit, pipeline_worker,
     },
 };
 use serde_json::Value;
@@ -40,6 +40,7 @@ async fn processed(
         vla_calibrators: None,
     };
     let client = database.client();
+    registry::install(client.pool()).await?;
     let order = TransitOrder {
         ra: Degrees(128.728_767),
         dec: Degrees(55.572_520),
@@ -50,7 +51,7 @@ async fn processed(
         config: StageConfig::default(),
     };
     let handle = client.spawn(mosaic_transit, order).await?;
-    let worker = with_all_tasks(Worker::builder(client)).state(Toolbox::of(&config));
+    let worker = pipeline_worker(client, Toolbox::of(&config));
     let worker = worker.poll_interval("100ms").start()?;
     let mosaic = handle.result().await?;
     worker.stop().await?;
@@ -161,6 +162,10 @@ async fn the_small_groups_agree_with_their_truth() -> TestResult {
         let new = matched["new"].as_array().ok_or("no new ones")?;
         println!("new: {}", serde_json::to_string(new)?);
     }
+    let mut connection = database.client().pool().acquire().await?;
+    let curve = registry::light_curve(&mut connection, "S04").await?;
+    let kept: Vec<f64> = curve.iter().map(|point| point.flux.0).collect();
+    assert_eq!(kept, variable, "the light curve of the registry");
     let ratio = variable[1] / variable[0];
     println!("S04: {ratio:.3}");
     assert!(

@@ -6,13 +6,13 @@ use std::{
     time::Duration,
 };
 
-use absurd_sdk::{TaskHandle, Worker, WorkerHandle};
+use absurd_sdk::{TaskHandle, WorkerHandle};
 use absurd_test::{Database, eventually};
 use pipeline_tasks::{
     config::Config,
     io::{Effects, Simulation, write_catalogue},
     model::{CatalogueSource, Degrees, GroupId, Jansky, SkyPosition},
-    tasks::{Toolbox, with_all_tasks},
+    tasks::{Toolbox, pipeline_worker},
 };
 use serde_json::{Value, json};
 
@@ -73,8 +73,8 @@ impl Site {
             catalogue: Some(self.folder.path().join(catalogue)),
             vla_calibrators: None,
         };
-        let worker = with_all_tasks(Worker::builder(self.database.client()));
-        let worker = worker.state(Toolbox::of(&config)).concurrency(2);
+        let worker = pipeline_worker(self.database.client(), Toolbox::of(&config));
+        let worker = worker.concurrency(2);
         Ok(worker.poll_interval("100ms").start()?)
     }
 

@@ -23,7 +23,7 @@ use crate::{
 const KIND: &str = "bandpass";
 const SUFFIX: &str = ".gains.h5";
 /// Tables are used this long before and after their observation (dsa110-contimg's lookup).
-const VALID_HOURS: f64 = 12.0;
+pub(in crate::tasks) const VALID_HOURS: f64 = 12.0;
 
 /// Flags interference, and what is no data.
 pub(in crate::tasks) async fn flag(

@@ -8,7 +8,7 @@ mod organize;
 
 use absurd_sdk::{TaskError, TaskResult};
 
-pub(super) use calibration::{calibration_apply, calibration_solve, flag};
+pub(super) use calibration::{VALID_HOURS, calibration_apply, calibration_solve, flag};
 pub(super) use image::imaging;
 pub(super) use ingest::{catalog_setup, conversion, observation, observations};
 pub use measure::SourceFlux;

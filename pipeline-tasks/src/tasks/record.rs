@@ -1,0 +1,97 @@
+//! What a processed group leaves in the registry.
+
+use std::path::PathBuf;
+
+use absurd_sdk::{RunInfo, TaskError, TaskResult};
+use serde_json::{Map, Value, json};
+
+use super::{
+    process_group::Product,
+    stages::{SourceFlux, VALID_HOURS},
+};
+use crate::{
+    io::{GainTable, SetInfo},
+    model::{Mjd, Seconds},
+    registry::{
+        self, CalTable, Measurement, PgConnection, ProductKind, Provenance, record_caltable,
+        record_photometry, record_product,
+    },
+};
+
+/// Registers all that was made of a group; again and again, if need be.
+pub(super) async fn record_group(
+    connection: &mut PgConnection,
+    product: &Product,
+    raw: &[PathBuf],
+    run: &RunInfo,
+) -> TaskResult<u64> {
+    let outputs = &product.outputs;
+    let Some(ms) = &outputs.ms_path else {
+        return Err(TaskError::msg(
+            "the stages before have made no Measurement Set",
+        ));
+    };
+    let span = SetInfo::of(ms)?.span();
+    let made = |kind, path: PathBuf, quality: Map<String, Value>, provenance: Provenance| {
+        registry::Product {
+            observed: Some(span),
+            quality,
+            provenance: provenance.parameters(json!({"flagged": outputs.flagged})),
+            ..registry::Product::of_group(kind, product.group, path)
+        }
+    };
+    let mut of_raw = Provenance::of_run(run);
+    for file in raw {
+        of_raw = of_raw.input(file)?;
+    }
+    let of_ms = Provenance::of_run(run).input(ms)?;
+    let set = made(ProductKind::MeasurementSet, ms.clone(), Map::new(), of_raw);
+    record_product(connection, &set).await?;
+    for path in &outputs.caltables {
+        let (first, last) = GainTable::read(path)?.span;
+        let quality = match serde_json::to_value(&outputs.calibration_quality)? {
+            Value::Object(quality) => quality,
+            _ => Map::new(),
+        };
+        let margin = VALID_HOURS * 3_600.0;
+        let table = CalTable {
+            product: made(ProductKind::Caltable, path.clone(), quality, of_ms.clone()),
+            table_type: "bandpass".into(),
+            valid: (first.plus(Seconds(-margin)), last.plus(Seconds(margin))),
+            is_usable: true,
+        };
+        record_caltable(connection, &table).await?;
+    }
+    let noise = Map::from_iter([("noise_jy".to_owned(), json!(product.rms.0))]);
+    let image = made(
+        ProductKind::Image,
+        product.image.clone(),
+        noise,
+        of_ms.clone(),
+    );
+    record_product(connection, &image).await?;
+    if let Some(page) = &outputs.report_path {
+        let page = made(ProductKind::Report, page.clone(), Map::new(), of_ms);
+        record_product(connection, &page).await?;
+    }
+    let measurements = measurements(product, span)?;
+    Ok(record_photometry(connection, &measurements).await?)
+}
+
+fn measurements(product: &Product, (first, last): (Mjd, Mjd)) -> TaskResult<Vec<Measurement>> {
+    let Some(path) = &product.outputs.photometry_path else {
+        return Ok(Vec::new());
+    };
+    let fluxes: Vec<SourceFlux> = serde_json::from_slice(&std::fs::read(path)?)?;
+    let measurement = |source: SourceFlux| Measurement {
+        group: product.group,
+        source_name: source.name,
+        position: source.position,
+        flux: source.photometry.flux,
+        flux_error: source.photometry.error(),
+        snr: source.photometry.snr(),
+        mjd: Mjd(f64::midpoint(first.0, last.0)),
+        image: product.image.clone(),
+    };
+    Ok(fluxes.into_iter().map(measurement).collect())
+}
