@@ -6,6 +6,7 @@ mod toolbox;
 
 mod stages;
 
+mod leftovers;
 mod stage;
 mod workflow;
 

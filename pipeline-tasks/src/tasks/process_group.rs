@@ -2,7 +2,8 @@
 //! `register`.
 //!
 //! Every step writes under another name and renames at its end, or writes into the Measurement Set
-//! what follows from its data alone. So any of them may be killed at any moment and run again.
+//! what follows from its data alone. So any of them may be killed at any moment and run again; what
+//! a killed one leaves half-made is removed when the next attempt begins.
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use absurd_sdk::prelude::{
 
 use super::{
     journal::Journal,
+    leftovers::{now, sweep},
     params::{Inputs, Outputs, StageConfig, StageParams},
     stage::Stage,
     stages::{in_background, observation},
@@ -94,7 +96,7 @@ pub async fn process_group(
     group: Group,
     tools: State<Toolbox>,
 ) -> TaskResult<Product> {
-    let attempt = ctx.attempt();
+    let (attempt, begin) = (ctx.attempt(), now());
     let inputs = Inputs {
         file_paths: group.file_paths,
         ..Inputs::default()
@@ -102,6 +104,7 @@ pub async fn process_group(
     let files = observation(&inputs, &tools)?;
     let id = files.id();
     let journal = Journal::in_folder(tools.work(id));
+    sweep(&tools, id, begin).await?;
 
     ctx.step("setup", || async {
         journal.note("setup", attempt)?;
@@ -117,12 +120,16 @@ pub async fn process_group(
     let params = run_stages(ctx, &tools, params, STAGES, Some(&journal)).await?;
 
     let products = tools.products();
-    ctx.step("register", || async {
-        journal.note("register", attempt)?;
-        let (fits, quality) = (params.image()?, params.outputs.calibration_quality);
-        in_background(move || register(id, &fits, &products, quality)).await
-    })
-    .await
+    let product = ctx
+        .step("register", || async {
+            journal.note("register", attempt)?;
+            let (fits, quality) = (params.image()?, params.outputs.calibration_quality);
+            in_background(move || register(id, &fits, &products, quality)).await
+        })
+        .await?;
+    // A worker that lost its lease may have been killed after this attempt began.
+    sweep(&tools, id, now()).await?;
+    Ok(product)
 }
 
 /// Checks that each file can be read, before any work is put into the others. A file that can't
