@@ -2,8 +2,10 @@
 
 mod bridge;
 mod conversion;
+mod crash;
 mod demo;
 mod mosaic;
+mod night;
 mod reader;
 mod simulation;
 mod workflow;
