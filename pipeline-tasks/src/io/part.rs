@@ -28,6 +28,18 @@ impl PartName {
         &self.0
     }
 
+    /// The same for what others change in its place later on. What was made there after this part
+    /// was begun belongs to a successor and stays: the worker that runs this has lost its task.
+    pub(crate) fn put_in_place_of_older(self, place: &Path) -> io::Result<()> {
+        let made = fs::metadata(place).and_then(|place| place.modified());
+        let made = made.ok().and_then(|made| Timestamp::try_from(made).ok());
+        let begun = begun(&self.0.to_string_lossy());
+        if made.is_some_and(|made| begun.is_some_and(|begun| made > begun)) {
+            return Err(io::Error::other("another worker has made it meanwhile"));
+        }
+        self.put_in_place(place)
+    }
+
     /// Renames the finished part; what was in the place before is replaced. There is no moment
     /// without anything in the place, and a part that somebody has swept away replaces nothing.
     pub(crate) fn put_in_place(self, place: &Path) -> io::Result<()> {
@@ -126,6 +138,33 @@ mod tests {
         let swept = PartName::of(&place);
         assert!(swept.put_in_place(&place).is_err());
         assert_eq!(fs::read_to_string(&place)?, "of another worker");
+        Ok(())
+    }
+
+    #[test]
+    fn what_a_successor_made_stays() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let place = folder.path().join("a.ms");
+        let write = |part: &Path, content: &str| {
+            fs::create_dir(part)?;
+            fs::write(part.join("column"), content)
+        };
+        let (stale, successor) = (PartName::of(&place), PartName::of(&place));
+        write(stale.path(), "stale")?;
+        write(successor.path(), "successor")?;
+        let later = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1 << 33);
+        fs::File::open(successor.path())?.set_modified(later)?;
+        successor.put_in_place_of_older(&place)?;
+        let refused = stale.put_in_place_of_older(&place).err().unwrap();
+        assert!(refused.to_string().contains("another worker"), "{refused}");
+        assert_eq!(fs::read_to_string(place.join("column"))?, "successor");
+
+        let long_ago = std::time::SystemTime::UNIX_EPOCH;
+        fs::File::open(&place)?.set_modified(long_ago)?;
+        let again = PartName::of(&place);
+        write(again.path(), "again")?;
+        again.put_in_place_of_older(&place)?;
+        assert_eq!(fs::read_to_string(place.join("column"))?, "again");
         Ok(())
     }
 

@@ -4,7 +4,8 @@
 //! itself and never what a later attempt makes: a worker that lost its lease without noticing, and
 //! wakes up, can't harm its successor. The other way round, a successor takes the stale worker's
 //! parts away. That one's step then fails, or its part can't be put in place and what is there
-//! stays; the engine takes no result from it in any case.
+//! stays; the engine takes no result from it in any case. Nor does it put its Measurement Set in
+//! the place of one that was made after it began its own.
 
 use absurd_sdk::{TaskResult, prelude::TaskError};
 use jiff::{SignedDuration, Timestamp};

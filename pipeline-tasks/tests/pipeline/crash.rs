@@ -355,7 +355,7 @@ async fn a_program_dies_with_its_worker() -> TestResult {
 }
 
 /// A step whose program is ended fails for now, and the next attempt succeeds.
-async fn tried_again(run: &Run<'_>, program: &str, said: &str) -> TestResult {
+async fn tried_again(run: &Run<'_>, (program, step): (&str, &str), said: &str) -> TestResult {
     let started = run.starts(program, 2).await?;
     assert!(!is_alive(started[0]), "the first one is still there");
     fs::write(run.go(program), "")?;
@@ -368,6 +368,12 @@ async fn tried_again(run: &Run<'_>, program: &str, said: &str) -> TestResult {
         failure.contains(said) && failure.contains(program),
         "{failure}"
     );
+    let journal = run.journal();
+    for name in steps() {
+        let starts = journal.iter().filter(|entry| entry.step == name).count();
+        let expected = if name == step { 2 } else { 1 };
+        assert_eq!(starts, expected, "`{name}`: {journal:?}");
+    }
     Ok(())
 }
 
@@ -375,14 +381,14 @@ async fn tried_again(run: &Run<'_>, program: &str, said: &str) -> TestResult {
 async fn a_program_that_is_killed_is_tried_again() -> TestResult {
     let site = Site::new().await?;
     let expected = undisturbed(&site).await?;
-    for (program, _) in PROGRAMS {
+    for (program, step) in PROGRAMS {
         let run = site.run(&format!("killed-{program}")).await?;
         run.hold(program)?;
         let _worker = run.worker("300")?;
         let started = run.starts(program, 1).await?;
         let process = Pid::from_raw(started[0]).ok_or("no process")?;
         kill_process(process, Signal::KILL)?;
-        tried_again(&run, program, "signal: 9").await?;
+        tried_again(&run, (program, step), "signal: 9").await?;
         run.finish(&expected).await?;
     }
     Ok(())
@@ -392,12 +398,39 @@ async fn a_program_that_is_killed_is_tried_again() -> TestResult {
 async fn a_program_that_hangs_is_killed_and_tried_again() -> TestResult {
     let site = Site::new().await?;
     let expected = undisturbed(&site).await?;
-    for (program, _) in PROGRAMS {
+    for (program, step) in PROGRAMS {
         let run = site.run(&format!("hung-{program}")).await?;
         run.hold(program)?;
         let _worker = run.worker(LIMIT)?;
-        tried_again(&run, program, "ABSURD_TASK_TIMEOUT").await?;
+        tried_again(&run, (program, step), "ABSURD_TASK_TIMEOUT").await?;
         run.finish(&expected).await?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_worker_that_wakes_up_too_late_changes_nothing() -> TestResult {
+    let site = Site::new().await?;
+    let expected = undisturbed(&site).await?;
+    let run = site.run("asleep").await?;
+    run.hold("wsclean")?;
+    let asleep = run.worker("300")?;
+    run.starts("wsclean", 1).await?;
+    let process = i32::try_from(asleep.id().ok_or("it has ended")?)?;
+    let process = Pid::from_raw(process).ok_or("no process")?;
+    kill_process(process, Signal::STOP)?;
+    let _successor = run.worker("300")?;
+    let programs = run.starts("wsclean", 2).await?;
+    fs::write(run.go("wsclean"), "")?;
+    run.handle.result().timeout("1m").await?;
+    assert_eq!(parts_in(&run.output())?, Vec::<PathBuf>::new());
+    let journal = run.journal();
+    kill_process(process, Signal::CONT)?;
+    eventually("the first program has ended", async || {
+        !is_alive(programs[0]) && fs::metadata(format!("/proc/{}", programs[0])).is_err()
+    })
+    .await?;
+    run.finish(&expected).await?;
+    assert_eq!(run.journal(), journal, "it went on with its task");
     Ok(())
 }

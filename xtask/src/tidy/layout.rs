@@ -50,6 +50,7 @@ const DOCS: &[&str] = &[
     "ingest-policy.md",
     "operations.md",
     "performance.md",
+    "pipeline-performance.md",
     "state-machine.md",
 ];
 const DOC_FOLDERS: &[&str] = &["decisions", "guide", "runbooks"];

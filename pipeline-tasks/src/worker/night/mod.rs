@@ -2,10 +2,12 @@
 //! workers are killed and the database restarts; at the end each one is imaged exactly once, and
 //! nobody has helped.
 
-mod check;
 mod delivery;
-mod fleet;
 mod memory;
+
+mod check;
+mod fleet;
+
 mod report;
 
 use std::{
@@ -67,7 +69,8 @@ pub struct NightArgs {
     /// Where the report goes as Markdown; as JSON it is `night.json` in the folder.
     #[arg(long)]
     pub out: Option<PathBuf>,
-    /// A Python that has pyuvdata and python-casacore, to compare the conversion with.
+    /// A Python that has pyuvdata and python-casacore, to compare the conversion with: make it
+    /// with `python3 -m venv FOLDER` and `FOLDER/bin/pip install pyuvdata python-casacore`.
     #[arg(long)]
     pub pyuvdata: Option<PathBuf>,
 }
@@ -114,9 +117,12 @@ pub async fn run(arguments: &NightArgs) -> Result<(), WorkerError> {
     ));
     let watched = watch(&client, &database, &mut fleet, arguments).await;
     let stopped = fleet.stop().await;
+    // A file that could not arrive is why the night did not end.
+    if arrival.is_finished() {
+        arrival.await.map_err(|error| night(error.to_string()))??;
+    }
     let (disturbances, peaks) = watched?;
     stopped?;
-    arrival.await.map_err(|error| night(error.to_string()))??;
     let took = begin.elapsed();
 
     let outcome = check(&client, &folder.join("output"), &observations).await?;

@@ -158,20 +158,23 @@ impl Report {
         let took = seconds(self.took);
         writeln!(
             text,
-            "A night in miniature: {groups} simulated observations, each of {}, arrive shuffled \
-             and\nlate, a bridge submits them, and two workers with {} process them in {took}. \
-             Meanwhile\n{} workers were killed with SIGKILL, {} of them while a program of the \
-             field ran, and the\ndatabase crashed and came back {}. At the end each observation \
-             had one\ntask, one image and one record, nothing half-made lay about, no step that \
-             was remembered\nhad run again, and nobody had helped. {} attempts and {} steps were \
-             lost and done again.\n",
+            "A night in miniature, {}. {groups} simulated observations, each of\n{}, arrive \
+             shuffled and late;\na bridge submits them and two workers process them, in {took}. \
+             Meanwhile {} workers were killed\nwith SIGKILL, {} of them while a program of the \
+             field ran, and the database crashed and came\nback {}.\n",
+            machine(),
             self.size,
-            cores(),
             done.kills,
             done.kills_at_work,
             times(done.restarts),
-            outcome.attempts_lost,
-            outcome.steps_lost,
+        )?;
+        writeln!(
+            text,
+            "At the end each observation had one task, one image and one record, nothing \
+             half-made lay about,\nno step that was remembered had run again, and nobody had \
+             helped: the program fails otherwise.\n{} attempts and {} steps were lost and done \
+             again.\n",
+            outcome.attempts_lost, outcome.steps_lost,
         )?;
         self.write_steps(text)?;
         self.write_memory(text)?;
@@ -240,7 +243,8 @@ impl Report {
         writeln!(text, "## Memory\n")?;
         writeln!(
             text,
-            "The highest resident size that any process of the name had (`VmHWM`).\n"
+            "The highest resident size that any process of the name had (`VmHWM`, looked at five \
+             times a second).\nA worker holds one task at a time.\n"
         )?;
         writeln!(text, "| process | peak |\n|---|---|")?;
         for (name, bytes) in &self.memory {
@@ -254,7 +258,8 @@ impl Report {
         let Some(reference) = &self.reference else {
             return writeln!(
                 text,
-                "Not measured: the command was given no Python with pyuvdata (`--pyuvdata`)."
+                "Not measured: the command was given no Python with pyuvdata (`--pyuvdata`, see \
+                 `--help`)."
             );
         };
         let ours = self.outcome.steps.get("convert");
@@ -262,8 +267,7 @@ impl Report {
         writeln!(
             text,
             "The library that the original converts with, on the files of the first observation, \
-             after the\nnight, with the machine to itself; ours is the median from above, with \
-             another worker beside it.\n"
+             after the\nnight; ours is the median from above, with another worker beside it.\n"
         )?;
         writeln!(text, "| | time | with its start | peak memory |")?;
         writeln!(text, "|---|---|---|---|")?;
@@ -287,7 +291,8 @@ impl Report {
 fn middle_and_most(took: &[Duration]) -> (Duration, Duration) {
     let mut took = took.to_vec();
     took.sort_unstable();
-    let middle = took.get(took.len() / 2).copied().unwrap_or_default();
+    let at = |index: usize| took.get(index).copied().unwrap_or_default();
+    let middle = (at(took.len().saturating_sub(1) / 2) + at(took.len() / 2)) / 2;
     (middle, took.last().copied().unwrap_or_default())
 }
 
@@ -303,9 +308,23 @@ fn times(count: usize) -> String {
     }
 }
 
-fn cores() -> String {
+/// On what it was measured.
+fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    format!("{cores} cores")
+    let described = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = described
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = model.map_or("an unknown processor", |(_, model)| model);
+    let build = if cfg!(debug_assertions) {
+        "a build without optimization"
+    } else {
+        "an optimized build"
+    };
+    // Others may use the machine as well, and the night itself keeps its cores busy.
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').nth(2).unwrap_or("unknown").to_owned();
+    format!("with {cores} cores of {model} (load of the last 15 minutes: {load}), by {build}")
 }
 
 #[cfg(test)]
@@ -317,6 +336,8 @@ mod tests {
         let took = [3, 9, 1, 4, 2].map(Duration::from_secs);
         let (middle, most) = middle_and_most(&took);
         assert_eq!((middle.as_secs(), most.as_secs()), (3, 9));
+        let even = [1, 4, 2, 9].map(Duration::from_secs);
+        assert_eq!(middle_and_most(&even).0.as_secs(), 3);
         assert_eq!(middle_and_most(&[]), (Duration::ZERO, Duration::ZERO));
     }
 }
