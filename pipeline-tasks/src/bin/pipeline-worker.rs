@@ -6,7 +6,8 @@ use clap::{Parser, Subcommand};
 use pipeline_tasks::{
     config::Config,
     worker::{
-        WorkerError, bridge, bridge::BridgeArgs, demo, host, simulate, simulate::SimulateArgs,
+        WorkerError, bridge, bridge::BridgeArgs, demo, host, night, night::NightArgs, simulate,
+        simulate::SimulateArgs,
     },
 };
 
@@ -39,6 +40,9 @@ enum Command {
         #[arg(long, env = "ABSURD_DEMO_FOLDER")]
         folder: Option<PathBuf>,
     },
+    /// Process many simulated observations while workers are killed, and say what it took.
+    #[command(hide = true)]
+    Night(NightArgs),
 }
 
 #[tokio::main]
@@ -76,5 +80,6 @@ async fn run(command: Command) -> Result<(), WorkerError> {
             let new = || std::env::temp_dir().join(format!("absurd-demo-{}", std::process::id()));
             demo::run(&folder.unwrap_or_else(new), exit).await
         }
+        Command::Night(arguments) => night::run(&arguments).await,
     }
 }

@@ -98,7 +98,7 @@ pub fn convert(group: &ObservationGroup, ms: &Path) -> Result<Converted, Convert
     };
     let part = PartName::of(ms);
     let mut converted = band.write(&subbands, part.path())?;
-    part.put_in_place(ms).map_err(file_error)?;
+    part.put_in_place_of_older(ms).map_err(file_error)?;
     ms.clone_into(&mut converted.ms);
     Ok(converted)
 }

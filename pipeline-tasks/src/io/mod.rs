@@ -28,7 +28,7 @@ pub use extent::Extent;
 pub use fits::{FitsError, FitsImage, read_plane};
 pub use fits_write::{Card, CardValue, write_plane};
 pub use gain_table::{GainTable, GainTableError};
-pub(crate) use part::PartName;
+pub(crate) use part::{PartName, sweep_parts};
 pub use report::{ImageReport, ReportError};
 pub use set_info::{RowsOfTime, SetError, SetInfo};
 pub use simulate::{Simulation, SimulationError};

@@ -8,6 +8,7 @@ mod toolbox;
 
 mod stages;
 
+mod leftovers;
 mod stage;
 mod workflow;
 

@@ -2,7 +2,8 @@
 //! `publish` and `register`.
 //!
 //! Every step writes under another name and renames at its end, or writes into the Measurement Set
-//! what follows from its data alone. So any of them may be killed at any moment and run again.
+//! what follows from its data alone. So any of them may be killed at any moment and run again; what
+//! a killed one leaves half-made is removed when the next attempt begins.
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use absurd_sdk::prelude::{
 
 use super::{
     journal::Journal,
+    leftovers::{now, sweep},
     params::{Inputs, Outputs, StageConfig, StageParams},
     record::record_group,
     stage::Stage,
@@ -102,7 +104,7 @@ pub async fn process_group(
     group: Group,
     tools: State<Toolbox>,
 ) -> TaskResult<Product> {
-    let attempt = ctx.attempt();
+    let (attempt, begin) = (ctx.attempt(), now());
     let inputs = Inputs {
         file_paths: group.file_paths,
         ..Inputs::default()
@@ -110,6 +112,7 @@ pub async fn process_group(
     let files = observation(&inputs, &tools)?;
     let id = files.id();
     let journal = Journal::in_folder(tools.work(id));
+    sweep(&tools, id, begin).await?;
 
     ctx.step("setup", || async {
         journal.note("setup", attempt)?;
@@ -138,9 +141,12 @@ pub async fn process_group(
         .await?;
     // Rows and checkpoint are one commit.
     ctx.transaction("register", async |tx| {
+        journal.note("register", attempt)?;
         record_group(tx, &product, &raw, &run).await
     })
     .await?;
+    // A worker that lost its lease may have been killed after this attempt began.
+    sweep(&tools, id, now()).await?;
     Ok(product)
 }
 

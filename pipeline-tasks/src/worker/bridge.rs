@@ -59,7 +59,7 @@ pub async fn run(config: &Config, arguments: &BridgeArgs) -> Result<(), WorkerEr
 }
 
 /// A length of time as people write it.
-fn period(text: &str) -> Result<Duration, String> {
+pub(super) fn period(text: &str) -> Result<Duration, String> {
     let signed = text.parse::<SignedDuration>().ok();
     let length = signed.and_then(|signed| Duration::try_from(signed).ok());
     length.ok_or_else(|| "write for example 250ms, 90s, 15m or 1h 30m".to_owned())

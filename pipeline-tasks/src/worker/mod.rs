@@ -3,6 +3,7 @@
 pub mod bridge;
 pub mod demo;
 pub mod host;
+pub mod night;
 pub mod simulate;
 
 use std::{io, path::PathBuf};
@@ -45,6 +46,12 @@ pub enum WorkerError {
     /// The demonstration did not show what it promises.
     #[error("the demonstration failed: {0}")]
     Demo(String),
+    /// The night did not end as it must.
+    #[error("the night failed: {0}")]
+    Night(String),
+    /// A report can't be written as JSON.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
 }
 
 impl WorkerError {

@@ -3,9 +3,11 @@
 mod bridge;
 mod catalogues;
 mod conversion;
+mod crash;
 mod demo;
 mod housekeeping;
 mod mosaic;
+mod night;
 mod reader;
 mod registry;
 mod science;

@@ -1,0 +1,446 @@
+//! Workers and their programs are killed at named moments: another worker finishes, no step that
+//! was remembered runs again, and the products are those of a run that nobody disturbed.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use absurd_sdk::{Client, RetryPolicy, RunState, TaskHandle};
+use absurd_test::{Database, eventually};
+use measurement_set::MeasurementSet;
+use pipeline_tasks::{
+    io::{FitsImage, GainTable, Simulation},
+    model::CatalogueSource,
+    tasks::{Entry, Group, Journal, Product, STAGES, Stage, StageConfig, process_group},
+    tools::ImagingTier,
+};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use crate::TestResult;
+
+/// The programs of the field that `process-group` starts, and the steps they run in.
+const PROGRAMS: [(&str, &str); 3] = [
+    ("aoflagger", "flag"),
+    ("wsclean", "image"),
+    ("source-extractor", "validate"),
+];
+/// Two runs of `WSClean` on the same data differ by 5e-5 of the peak (measured on the shared
+/// groups with 0.44 mJy of 8.1 Jy); threads that end in another order may do somewhat more.
+const IMAGE_SPREAD: f64 = 5e-4;
+/// What a program of a run that hangs may take.
+const LIMIT: &str = "6";
+
+/// An observation, and a folder in which each run has its own.
+struct Site {
+    folder: TempDir,
+    database: Database,
+    files: Vec<PathBuf>,
+    group: String,
+}
+
+impl Site {
+    async fn new() -> TestResult<Self> {
+        let folder = tempfile::tempdir()?;
+        let small = Simulation {
+            antennas: 5,
+            channels: 1,
+            integrations: 2,
+            ..Simulation::default()
+        };
+        let seen = small.write(&folder.path().join("probe"))?.into_iter();
+        let known = |(number, source): (usize, pipeline_tasks::io::PointSource)| CatalogueSource {
+            name: format!("S{number}"),
+            position: source.position,
+            flux: source.flux,
+            spectral_index: 0.0,
+        };
+        let observed = Simulation {
+            sky: seen.enumerate().map(known).collect(),
+            ..small
+        };
+        let incoming = folder.path().join("incoming");
+        observed.write(&incoming)?;
+        let mut catalogue = "name,ra_deg,dec_deg,s1400_jy,spectral_index\n".to_owned();
+        for source in &observed.sky {
+            let (ra, dec) = (source.position.ra, source.position.dec);
+            let place = format!("{},{}", ra.to_degrees().0, dec.to_degrees().0);
+            let row = format!("{},{place},{},0\n", source.name, source.flux.0);
+            catalogue.push_str(&row);
+        }
+        fs::write(folder.path().join("catalogue.csv"), catalogue)?;
+        let files = fs::read_dir(&incoming)?.map(|entry| entry.map(|entry| entry.path()));
+        Ok(Self {
+            files: files.collect::<Result<_, _>>()?,
+            folder,
+            database: Database::start().await?,
+            group: observed.group.to_string(),
+        })
+    }
+
+    fn client(&self) -> &Client {
+        self.database.client()
+    }
+
+    /// Spawns the group for a run of its own.
+    async fn run(&self, name: &str) -> TestResult<Run<'_>> {
+        let group = Group {
+            file_paths: self.files.clone(),
+            config: StageConfig {
+                imaging_tier: Some(ImagingTier::Development),
+                ..StageConfig::default()
+            },
+        };
+        let soon = RetryPolicy::fixed(Duration::from_millis(100));
+        let spawn = self.client().spawn(process_group, group).retry(soon);
+        let folder = self.folder.path().join(name);
+        fs::create_dir_all(folder.join("programs"))?;
+        Ok(Run {
+            site: self,
+            folder,
+            handle: spawn.await?,
+        })
+    }
+}
+
+/// One task, with its own folder of products and its own programs.
+struct Run<'s> {
+    site: &'s Site,
+    folder: PathBuf,
+    handle: TaskHandle<Product>,
+}
+
+impl Run<'_> {
+    fn output(&self) -> PathBuf {
+        self.folder.join("output")
+    }
+
+    fn work(&self, suffix: &str) -> PathBuf {
+        let folder = self.output().join("work").join(&self.site.group);
+        folder.join(format!("{}{suffix}", self.site.group))
+    }
+
+    /// A worker process; it dies with its handle.
+    fn worker(&self, limit: &str) -> TestResult<Child> {
+        let programs = self.folder.join("programs");
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = [programs].into_iter().chain(std::env::split_paths(&path));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pipeline-worker"));
+        command
+            .args(["worker", "--lease", "2s"])
+            .env("PATH", std::env::join_paths(path)?)
+            .env("ABSURD_DATABASE_URL", self.site.database.url())
+            .env("ABSURD_QUEUE_NAME", "default")
+            .env("ABSURD_WORKER_CONCURRENCY", "1")
+            .env("ABSURD_WORKER_POLL_INTERVAL_SEC", "0.1")
+            .env("ABSURD_TASK_TIMEOUT_SEC", limit)
+            .env(
+                "PIPELINE_CATALOGUE",
+                self.site.folder.path().join("catalogue.csv"),
+            )
+            .env("PIPELINE_OUTPUT_DIR", self.output())
+            .kill_on_drop(true);
+        Ok(command.spawn()?)
+    }
+
+    fn journal(&self) -> Vec<Entry> {
+        let folder = self.output().join("work").join(&self.site.group);
+        // Before the first step there is none.
+        Journal::in_folder(folder).entries().unwrap_or_default()
+    }
+
+    async fn remembered(&self) -> TestResult<Vec<String>> {
+        let task = self.handle.task_id();
+        let kept = self.site.client().list_checkpoints(task, None, 100).await?;
+        Ok(kept.into_iter().map(|kept| kept.checkpoint_name).collect())
+    }
+
+    /// Puts a script of the program's name before the program: it notes its process, waits until
+    /// it is let go, and becomes the program.
+    fn hold(&self, program: &str) -> TestResult {
+        let script = self.folder.join("programs").join(program);
+        let (started, go) = (self.started(program), self.go(program));
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let real = std::env::split_paths(&path).map(|folder| folder.join(program));
+        let real = real.into_iter().find(|place| place.is_file());
+        let real = real.ok_or_else(|| format!("{program} is not installed"))?;
+        let text = format!(
+            "#!/bin/sh\necho $$ >> {}\nwhile [ ! -e {} ]; do sleep 0.05; done\nexec {} \"$@\"\n",
+            started.display(),
+            go.display(),
+            real.display()
+        );
+        fs::write(&script, text)?;
+        Ok(fs::set_permissions(
+            &script,
+            fs::Permissions::from_mode(0o755),
+        )?)
+    }
+
+    fn started(&self, program: &str) -> PathBuf {
+        self.folder.join(format!("{program}.started"))
+    }
+
+    fn go(&self, program: &str) -> PathBuf {
+        self.folder.join(format!("{program}.go"))
+    }
+
+    /// The processes that a held program ran as, once there are so many.
+    async fn starts(&self, program: &str, count: usize) -> TestResult<Vec<i32>> {
+        let place = self.started(program);
+        let read = || fs::read_to_string(&place).unwrap_or_default();
+        eventually("the program starts", async || {
+            read().lines().count() >= count
+        })
+        .await?;
+        Ok(read().lines().map(str::parse).collect::<Result<_, _>>()?)
+    }
+
+    /// Lets another worker finish after a kill, and checks what must hold then.
+    async fn finish(&self, expected: &Expected) -> TestResult {
+        let (remembered, before) = (self.remembered().await?, self.journal().len());
+        let mut worker = self.worker("300")?;
+        let product = self.handle.result().timeout("1m").await?;
+        worker.kill().await?;
+        for entry in self.journal().into_iter().skip(before) {
+            assert!(
+                !remembered.contains(&entry.step),
+                "`{}` was remembered and ran again in attempt {}",
+                entry.step,
+                entry.attempt
+            );
+        }
+        assert_eq!(parts_in(&self.output())?, Vec::<PathBuf>::new());
+        expected.assert_same(&Expected::of(self, product)?);
+        Ok(())
+    }
+}
+
+/// The content of the products.
+struct Expected {
+    table: GainTable,
+    flags: Vec<bool>,
+    image: FitsImage,
+    product: Product,
+}
+
+impl Expected {
+    fn of(run: &Run<'_>, product: Product) -> TestResult<Self> {
+        let tables = run.output().join("caltables");
+        let set = MeasurementSet::open(&run.work(".ms"))?;
+        assert!(set.has_column("CORRECTED_DATA")?);
+        Ok(Self {
+            table: GainTable::read(&tables.join(format!("{}.gains.h5", run.site.group)))?,
+            flags: set.flags(0, set.row_count("")?)?,
+            image: FitsImage::read(&product.image)?,
+            product,
+        })
+    }
+
+    /// Tables and flags are the same to the bit; images within `WSClean`'s own spread.
+    fn assert_same(&self, other: &Self) {
+        assert_eq!(self.table, other.table);
+        assert!(self.flags == other.flags, "other flags");
+        assert_eq!(
+            self.product.outputs.calibration_quality,
+            other.product.outputs.calibration_quality
+        );
+        let (one, two) = (&self.image.plane, &other.image.plane);
+        let peak = one.values.iter().copied().fold(0.0, f32::max);
+        assert_eq!((one.width, one.height), (two.width, two.height));
+        let pixels = one.values.iter().zip(&two.values);
+        let apart = pixels.map(|(one, two)| f64::from(one - two).abs());
+        let apart = apart.fold(0.0, f64::max);
+        assert!(
+            apart <= IMAGE_SPREAD * f64::from(peak),
+            "images differ by {apart} Jy of {peak} Jy"
+        );
+    }
+}
+
+/// What is half-made in a folder or those in it.
+fn parts_in(folder: &Path) -> TestResult<Vec<PathBuf>> {
+    let mut parts = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with('.') && name.ends_with(".part") {
+            parts.push(path);
+        } else if path.is_dir() {
+            parts.extend(parts_in(&path)?);
+        }
+    }
+    Ok(parts)
+}
+
+/// A process that is there and no zombie that nobody has waited for.
+fn is_alive(process: i32) -> bool {
+    let state = fs::read_to_string(format!("/proc/{process}/stat"));
+    state.is_ok_and(|state| !state.contains(") Z "))
+}
+
+async fn undisturbed(site: &Site) -> TestResult<Expected> {
+    let run = site.run("undisturbed").await?;
+    let mut worker = run.worker("300")?;
+    let product = run.handle.result().timeout("1m").await?;
+    worker.kill().await?;
+    let ran: Vec<String> = run.journal().into_iter().map(|entry| entry.step).collect();
+    assert_eq!(ran, steps());
+    assert!(!product.sources.is_empty(), "an empty image proves nothing");
+    Expected::of(&run, product)
+}
+
+fn steps() -> Vec<String> {
+    let stages = STAGES.iter().copied().map(Stage::step);
+    let steps = ["setup"]
+        .into_iter()
+        .chain(stages)
+        .chain(["publish", "register"]);
+    steps.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_after_any_step_loses_nothing() -> TestResult {
+    let site = Site::new().await?;
+    let expected = undisturbed(&site).await?;
+    for step in steps() {
+        let run = site.run(&format!("after-{step}")).await?;
+        let mut worker = run.worker("300")?;
+        eventually("the step is remembered", async || {
+            run.remembered()
+                .await
+                .is_ok_and(|kept| kept.contains(&step))
+        })
+        .await?;
+        worker.kill().await?;
+        println!("killed after {:?}", run.remembered().await?);
+        run.finish(&expected).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_in_any_step_loses_that_step_only() -> TestResult {
+    let site = Site::new().await?;
+    let expected = undisturbed(&site).await?;
+    for step in steps() {
+        let run = site.run(&format!("in-{step}")).await?;
+        let mut worker = run.worker("300")?;
+        eventually("the step begins", async || {
+            run.journal().iter().any(|entry| entry.step == step)
+        })
+        .await?;
+        worker.kill().await?;
+        println!("killed in {step} after {:?}", run.remembered().await?);
+        run.finish(&expected).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_program_dies_with_its_worker() -> TestResult {
+    let site = Site::new().await?;
+    let expected = undisturbed(&site).await?;
+    for (program, step) in PROGRAMS {
+        let run = site.run(&format!("with-{program}")).await?;
+        run.hold(program)?;
+        let mut worker = run.worker("300")?;
+        let started = run.starts(program, 1).await?;
+        assert!(is_alive(started[0]));
+        worker.kill().await?;
+        eventually("the kernel kills the program", async || {
+            !is_alive(started[0])
+        })
+        .await?;
+        assert!(!run.remembered().await?.contains(&step.to_owned()));
+        fs::write(run.go(program), "")?;
+        run.finish(&expected).await?;
+        assert_eq!(run.starts(program, 2).await?.len(), 2);
+    }
+    Ok(())
+}
+
+/// A step whose program is ended fails for now, and the next attempt succeeds.
+async fn tried_again(run: &Run<'_>, (program, step): (&str, &str), said: &str) -> TestResult {
+    let started = run.starts(program, 2).await?;
+    assert!(!is_alive(started[0]), "the first one is still there");
+    fs::write(run.go(program), "")?;
+    run.handle.result().timeout("1m").await?;
+    let runs = run.site.client().list_runs(run.handle.task_id()).await?;
+    let states: Vec<RunState> = runs.iter().map(|run| run.state).collect();
+    assert_eq!(states, [RunState::Failed, RunState::Completed]);
+    let failure = format!("{:?}", runs[0].failure_reason);
+    assert!(
+        failure.contains(said) && failure.contains(program),
+        "{failure}"
+    );
+    let journal = run.journal();
+    for name in steps() {
+        let starts = journal.iter().filter(|entry| entry.step == name).count();
+        let expected = if name == step { 2 } else { 1 };
+        assert_eq!(starts, expected, "`{name}`: {journal:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_program_that_is_killed_is_tried_again() -> TestResult {
+    let site = Site::new().await?;
+    let expected = undisturbed(&site).await?;
+    for (program, step) in PROGRAMS {
+        let run = site.run(&format!("killed-{program}")).await?;
+        run.hold(program)?;
+        let _worker = run.worker("300")?;
+        let started = run.starts(program, 1).await?;
+        let process = Pid::from_raw(started[0]).ok_or("no process")?;
+        kill_process(process, Signal::KILL)?;
+        tried_again(&run, (program, step), "signal: 9").await?;
+        run.finish(&expected).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_program_that_hangs_is_killed_and_tried_again() -> TestResult {
+    let site = Site::new().await?;
+    let expected = undisturbed(&site).await?;
+    for (program, step) in PROGRAMS {
+        let run = site.run(&format!("hung-{program}")).await?;
+        run.hold(program)?;
+        let _worker = run.worker(LIMIT)?;
+        tried_again(&run, (program, step), "ABSURD_TASK_TIMEOUT").await?;
+        run.finish(&expected).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_worker_that_wakes_up_too_late_changes_nothing() -> TestResult {
+    let site = Site::new().await?;
+    let expected = undisturbed(&site).await?;
+    let run = site.run("asleep").await?;
+    run.hold("wsclean")?;
+    let asleep = run.worker("300")?;
+    run.starts("wsclean", 1).await?;
+    let process = i32::try_from(asleep.id().ok_or("it has ended")?)?;
+    let process = Pid::from_raw(process).ok_or("no process")?;
+    kill_process(process, Signal::STOP)?;
+    let _successor = run.worker("300")?;
+    let programs = run.starts("wsclean", 2).await?;
+    fs::write(run.go("wsclean"), "")?;
+    run.handle.result().timeout("1m").await?;
+    assert_eq!(parts_in(&run.output())?, Vec::<PathBuf>::new());
+    let journal = run.journal();
+    kill_process(process, Signal::CONT)?;
+    eventually("the first program has ended", async || {
+        !is_alive(programs[0]) && fs::metadata(format!("/proc/{}", programs[0])).is_err()
+    })
+    .await?;
+    run.finish(&expected).await?;
+    assert_eq!(run.journal(), journal, "it went on with its task");
+    Ok(())
+}
