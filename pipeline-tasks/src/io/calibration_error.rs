@@ -19,7 +19,7 @@ pub enum CalibrationError {
     /// No source is strong enough to solve against.
     #[error(
         "{}: the catalogue's {sources} sources in the field have {flux:.2} Jy through the beam, \
-         {needed:.2} Jy are needed; use a catalogue that covers the field, or a calibrator's tables",
+         {needed:.2} Jy are needed; use a catalogue that covers the field, or other tables",
         ms.display()
     )]
     NoModel {
