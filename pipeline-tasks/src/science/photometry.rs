@@ -19,6 +19,8 @@ const FIT_SNR_MIN: f64 = 5.0;
 /// Where the noise is measured, from the source, in major axes of the beam: beyond what the source
 /// itself lights up, and wide enough for about a hundred beams.
 const ANNULUS: (f64, f64) = (1.5, 4.0);
+/// But never narrower than this, in pixels: quick looks have few pixels to a beam.
+const OUTER_PIXELS_MIN: f64 = 8.0;
 /// With fewer pixels the noise would be a guess.
 const ANNULUS_PIXELS_MIN: usize = 100;
 /// A reference source stands at least so far out of the noise: better than the flux scale.
@@ -149,7 +151,8 @@ fn cubic(coordinate: f64) -> Option<(usize, [f64; 4])> {
 
 /// The noise of the annulus about a place; `major` is the beam's major axis in pixels.
 fn noise_around(plane: &Plane, target: (f64, f64), major: f64) -> Option<f64> {
-    let (inner, outer) = (ANNULUS.0 * major, ANNULUS.1 * major);
+    let inner = ANNULUS.0 * major;
+    let outer = (ANNULUS.1 * major).max(OUTER_PIXELS_MIN);
     let (columns, rows) = (
         pixels(target.0, outer, plane.width),
         pixels(target.1, outer, plane.height),

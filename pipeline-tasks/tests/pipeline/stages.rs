@@ -148,7 +148,9 @@ async fn each_stage_is_a_task() -> TestResult {
     let measured = site.run("photometry", shown.clone()).await?["outputs"].clone();
     let fluxes: Value =
         serde_json::from_slice(&fs::read(measured["photometry_path"].as_str().unwrap())?)?;
-    let flux = fluxes[0]["photometry"]["flux"].as_f64().ok_or("no flux")?;
+    let flux = fluxes[0]["photometry"]["flux"]
+        .as_f64()
+        .ok_or_else(|| format!("no flux in {fluxes}"))?;
     // The image is a quick look, and the source brighter below 1.4 GHz.
     assert!((flux / 8.8 - 1.0).abs() < 0.1, "{flux} Jy");
     assert!(is_there(

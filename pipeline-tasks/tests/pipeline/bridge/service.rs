@@ -9,7 +9,7 @@ use std::{
 use absurd_test::eventually;
 use pipeline_tasks::{
     bridge::{Bridge, BridgeStatus, Bytes, GroupState, Pause, Settings},
-    io::Simulation,
+    io::{Simulation, write_catalogue},
     tasks::Product,
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -162,10 +162,15 @@ async fn arrivals_wake_the_bridge() -> TestResult {
 
 #[tokio::test]
 async fn a_worker_images_what_the_bridge_submitted() -> TestResult {
-    let site = Site::observing(Simulation::default()).await?;
+    let simulation = Simulation::default();
+    let sky = simulation.sources()?;
+    let site = Site::observing(simulation).await?;
     site.arrive_without(None, 0)?;
     site.settle(&mut site.bridge()?).await?;
-    let _worker = site.command("worker").spawn()?;
+    let catalogue = site.folder.path().join("catalog.csv");
+    write_catalogue(&catalogue, &sky)?;
+    let mut worker = site.command("worker");
+    let _worker = worker.env("PIPELINE_CATALOGUE", catalogue).spawn()?;
     let task = site.tasks().await?[0].task_id;
     let product = site.client().result_of::<Product>(task).timeout("5m");
     let product = product.await?;
