@@ -251,8 +251,8 @@ async fn the_next_task_begins_while_an_end_is_being_written() -> TestResult {
         .execute(&mut *holder)
         .await?;
     gate.0.leave.notify_one();
-    gate.0.entered.notified().await;
-    assert_eq!(counter.get(), 2, "the second one runs");
+    // It need not have written anything: that may share a batch with the end that is held up.
+    eventually("the second one runs", async || counter.get() == 2).await?;
     holder.rollback().await?;
     gate.0.leave.notify_one();
     first.result().await?;
