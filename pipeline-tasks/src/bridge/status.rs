@@ -1,7 +1,7 @@
 //! What the bridge tells its operators: one JSON file, and a log line for each change of it.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::settings::Bytes;
 use crate::{
-    io::PartName,
+    io::write_whole,
     model::{GroupId, SubbandIndex},
 };
 
@@ -141,9 +141,7 @@ impl std::fmt::Display for Pause {
 impl BridgeStatus {
     /// Writes it as JSON. Whoever reads the file finds the old one or the new one whole.
     pub(super) fn write(&self, path: &Path) -> io::Result<()> {
-        let part = PartName::of(path);
-        fs::write(part.path(), serde_json::to_vec_pretty(self)?)?;
-        fs::rename(part.path(), path)
+        write_whole(path, serde_json::to_vec_pretty(self)?)
     }
 
     /// Logs what is new in it. Whoever must act sees a warning.

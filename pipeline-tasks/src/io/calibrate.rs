@@ -11,7 +11,9 @@ use num_complex::{Complex32, Complex64};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{calibration_error::CalibrationError, gain_table::GainTable, set_info::SetInfo};
+use super::{
+    calibration_error::CalibrationError, gain_table::GainTable, set_info::SetInfo, single::single,
+};
 use crate::{
     model::{CatalogueSource, Hertz, Jansky, SkyPosition},
     science::{DSA_110_DISH, Moments, SkyModel, Solution},
@@ -402,12 +404,4 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 #[expect(clippy::cast_precision_loss, reason = "a share needs no more")]
 fn share(part: usize, total: usize) -> f64 {
     part as f64 / total.max(1) as f64
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "tables hold single precision"
-)]
-fn single(value: Complex64) -> Complex32 {
-    Complex32::new(value.re as f32, value.im as f32)
 }

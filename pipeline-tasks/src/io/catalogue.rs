@@ -7,7 +7,7 @@ use std::{
 
 use thiserror::Error;
 
-use super::part::PartName;
+use super::part::write_whole;
 use crate::{
     model::{CatalogueSource, Hertz, Jansky, SPECTRAL_INDEX_USUAL, SkyPosition},
     science::{FluxPoint, spectral_index},
@@ -197,9 +197,7 @@ pub fn write_catalogue(path: &Path, sources: &[CatalogueSource]) -> Result<(), i
     };
     let rows: String = sources.iter().map(row).collect();
     let text = format!("name,ra_deg,dec_deg,s1400_jy,spectral_index\n{rows}");
-    let part = PartName::of(path);
-    fs::write(part.path(), text)?;
-    part.put_in_place(path)
+    write_whole(path, text)
 }
 
 /// The calibrators of the Very Large Array.

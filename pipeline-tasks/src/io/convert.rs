@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use super::{
     part::PartName,
+    single::single,
     uvh5::{Header, Uvh5, Uvh5Error},
 };
 use crate::{
@@ -360,12 +361,4 @@ fn correlation(aips: i64) -> Correlation {
 fn field_name(centre: SkyPosition) -> String {
     let (Degrees(ra), Degrees(dec)) = (centre.ra.to_degrees(), centre.dec.to_degrees());
     format!("meridian_{ra:.3}_{dec:+.3}")
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "sets hold single precision"
-)]
-fn single(value: Complex64) -> Complex32 {
-    Complex32::new(value.re as f32, value.im as f32)
 }

@@ -113,6 +113,15 @@ impl GainTable {
         file.close()
     }
 
+    /// First and last moment of a table's observation; its gains are not read.
+    pub fn span_of(path: &Path) -> Result<(Mjd, Mjd), GainTableError> {
+        let read = File::open(path).and_then(|file| read_span(&file));
+        read.map_err(|source| GainTableError::Hdf5 {
+            path: path.to_owned(),
+            source,
+        })
+    }
+
     /// Reads a table.
     pub fn read(path: &Path) -> Result<Self, GainTableError> {
         let failed = |source| GainTableError::Hdf5 {
@@ -142,10 +151,6 @@ impl GainTable {
         let antennas: Vec<Name> = file.dataset("antennas")?.read_raw()?;
         let frequencies: Vec<f64> = file.dataset("frequencies_hz")?.read_raw()?;
         let gains = file.dataset("gains")?;
-        let span: Vec<f64> = file.dataset("span_mjd")?.read_raw()?;
-        let [first, last] = span[..] else {
-            return Err("span_mjd holds no two times".into());
-        };
         Ok(Self {
             antennas: antennas
                 .iter()
@@ -155,8 +160,16 @@ impl GainTable {
             polarizations: gains.shape().first().copied().unwrap_or(0),
             gains: gains.read_raw()?,
             flags: file.dataset("flags")?.read_raw()?,
-            span: (Mjd(first), Mjd(last)),
+            span: read_span(&file)?,
         })
+    }
+}
+
+fn read_span(file: &File) -> hdf5_metno::Result<(Mjd, Mjd)> {
+    let span: Vec<f64> = file.dataset("span_mjd")?.read_raw()?;
+    match span[..] {
+        [first, last] => Ok((Mjd(first), Mjd(last))),
+        _ => Err("span_mjd holds no two times".into()),
     }
 }
 
@@ -181,6 +194,7 @@ mod tests {
         table.write(&path)?;
         let read = GainTable::read(&path)?;
         assert_eq!(read, table);
+        assert_eq!(GainTable::span_of(&path)?, table.span);
         assert_eq!(read.gain(0, 1, 0), Some(Complex32::new(0.3, -0.3)));
         assert_eq!(read.gain(0, 0, 1), None);
         std::fs::write(&path, b"no table")?;

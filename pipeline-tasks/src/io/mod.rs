@@ -15,6 +15,7 @@ mod simulate;
 mod simulated_effects;
 mod simulated_header;
 mod simulated_sky;
+mod single;
 mod tile;
 mod uvh5;
 
@@ -28,7 +29,7 @@ pub use extent::Extent;
 pub use fits::{FitsError, FitsImage, read_plane};
 pub use fits_write::{Card, CardValue, write_plane};
 pub use gain_table::{GainTable, GainTableError};
-pub(crate) use part::{PartName, sweep_parts};
+pub(crate) use part::{PartName, sweep_parts, write_whole};
 pub use report::{ImageReport, ReportError};
 pub use set_info::{RowsOfTime, SetError, SetInfo};
 pub use simulate::{Simulation, SimulationError};

@@ -57,6 +57,13 @@ impl PartName {
     }
 }
 
+/// Writes a file that appears whole or not at all.
+pub(crate) fn write_whole(place: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
+    let part = PartName::of(place);
+    fs::write(part.path(), content)?;
+    part.put_in_place(place)
+}
+
 /// Removes the parts of a folder whose names begin like `of` and that were begun before a moment:
 /// a process that is killed leaves its own. Returns how many there were; a folder that is not
 /// there has none.

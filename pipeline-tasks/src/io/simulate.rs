@@ -18,16 +18,18 @@ use thiserror::Error;
 use super::{
     simulated_effects::{Cell, Effects, Gains, progress},
     simulated_header::{HeaderError, SimulatedHeader},
-    simulated_sky::{
-        ALTITUDE, DISH, INTEGRATION, LATITUDE, LONGITUDE, PointSource, count, sources, stations,
-    },
+    simulated_sky::{INTEGRATION, PointSource, sources, stations},
+    single::single,
 };
 use crate::{
     model::{
         CatalogueSource, Degrees, GroupId, Hertz, Jansky, JulianDate, SUBBANDS_PER_GROUP, Seconds,
         SkyPosition,
     },
-    science::{Site, SiteError, Sky, Vector, airy_power, dot, fringe},
+    science::{
+        DSA_110_DISH, OBSERVATORY_LATITUDE, Site, SiteError, Sky, Vector, airy_power, count, dot,
+        fringe, observatory,
+    },
 };
 
 /// The band of the continuum correlator: sixteen subbands from the top down.
@@ -172,7 +174,7 @@ struct Scene<'s> {
 
 impl<'s> Scene<'s> {
     fn new(simulation: &'s Simulation) -> Result<Self, SimulationError> {
-        let site = Site::new(LATITUDE, LONGITUDE, ALTITUDE)?;
+        let site = observatory()?;
         let mut random = StdRng::seed_from_u64(simulation.seed);
         let start = simulation.group.to_mjd();
         let times: Vec<JulianDate> = (0..simulation.integrations)
@@ -217,11 +219,11 @@ impl<'s> Scene<'s> {
             },
             pointings: skies.iter().map(pointing).collect(),
             antennas: stations
-                .map(|local| site.from_local(LATITUDE, local))
+                .map(|local| site.from_local(OBSERVATORY_LATITUDE, local))
                 .collect(),
             baselines: baselines.collect(),
             uvw_m: Vec::new(),
-            horizon: site.from_local(LATITUDE, [0.0, 1.0, 0.0]),
+            horizon: site.from_local(OBSERVATORY_LATITUDE, [0.0, 1.0, 0.0]),
             gains,
             skies,
             times,
@@ -253,7 +255,7 @@ impl<'s> Scene<'s> {
     /// The flux density of a source through the dishes' beam, in jansky.
     fn flux(&self, source: &CatalogueSource, time: usize, frequency: Hertz) -> f64 {
         let offset = self.pointings[time].separation(source.position);
-        source.flux_at(frequency).0 * airy_power(offset, frequency, DISH)
+        source.flux_at(frequency).0 * airy_power(offset, frequency, DSA_110_DISH)
     }
 
     fn write_subband(&self, subband: usize, path: &Path) -> Result<(), SimulationError> {
@@ -402,12 +404,4 @@ struct Moment {
     sources: Vec<(Vector, f64)>,
     interference: f64,
     gains: Vec<[Complex64; 2]>,
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "files hold single precision"
-)]
-fn single(value: Complex64) -> Complex32 {
-    Complex32::new(value.re as f32, value.im as f32)
 }

@@ -7,8 +7,10 @@ use num_complex::Complex64;
 use rand::{SeedableRng as _, rngs::StdRng};
 use rand_distr::{Distribution as _, StandardNormal};
 
-use super::simulated_sky::count;
-use crate::model::{Degrees, Hertz, Jansky, SUBBANDS_PER_GROUP, Seconds, SubbandIndex};
+use crate::{
+    model::{Degrees, Hertz, Jansky, SUBBANDS_PER_GROUP, Seconds, SubbandIndex},
+    science::count,
+};
 
 /// Standing waves in cables of some metres make ripples this wide.
 const RIPPLE_PERIOD: Hertz = Hertz(40e6);

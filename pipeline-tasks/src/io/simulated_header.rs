@@ -3,10 +3,12 @@
 use hdf5_metno::{File, types::FixedAscii};
 use ndarray::Array2;
 
-use super::simulated_sky::{ALTITUDE, DISH, INTEGRATION, LATITUDE, LONGITUDE};
+use super::simulated_sky::INTEGRATION;
 use crate::{
     model::{Hertz, JulianDate, Radians},
-    science::Vector,
+    science::{
+        DSA_110_DISH, OBSERVATORY_ALTITUDE, OBSERVATORY_LATITUDE, OBSERVATORY_LONGITUDE, Vector,
+    },
 };
 
 /// What a header says.
@@ -45,9 +47,9 @@ impl SimulatedHeader<'_> {
         integer("Ntimes", self.times.len())?;
         let declination = self.declination.0;
         for (name, value) in [
-            ("latitude", LATITUDE.0),
-            ("longitude", LONGITUDE.0),
-            ("altitude", ALTITUDE.0),
+            ("latitude", OBSERVATORY_LATITUDE.0),
+            ("longitude", OBSERVATORY_LONGITUDE.0),
+            ("altitude", OBSERVATORY_ALTITUDE.0),
             ("channel_width", self.channel_width.0),
             ("phase_center_app_dec", declination),
         ] {
@@ -111,7 +113,10 @@ impl SimulatedHeader<'_> {
             .new_dataset_builder()
             .with_data(&names)
             .create("antenna_names")?;
-        numbers("antenna_diameters", vec![DISH.0; self.antennas.len()])?;
+        numbers(
+            "antenna_diameters",
+            vec![DSA_110_DISH.0; self.antennas.len()],
+        )?;
         numbers("integration_time", vec![INTEGRATION.0; rows])?;
         let per_row = |time: &JulianDate| std::iter::repeat_n(time.0, self.baselines.len());
         numbers("time_array", self.times.iter().flat_map(per_row).collect())?;

@@ -5,15 +5,10 @@ use std::f64::consts::TAU;
 use rand::{Rng as _, rngs::StdRng};
 
 use crate::{
-    model::{CatalogueSource, Degrees, Jansky, Metres, Seconds, SkyPosition},
-    science::Vector,
+    model::{CatalogueSource, Jansky, Seconds, SkyPosition},
+    science::{Vector, count},
 };
 
-/// Owens Valley, from the header of the telescope's files.
-pub(super) const LATITUDE: Degrees = Degrees(37.233_405_1);
-pub(super) const LONGITUDE: Degrees = Degrees(-118.283);
-pub(super) const ALTITUDE: Metres = Metres(1_188.051_9);
-pub(super) const DISH: Metres = Metres(4.65);
 pub(super) const INTEGRATION: Seconds = Seconds(12.884_901_888);
 
 /// A source that is a point to the array.
@@ -72,12 +67,4 @@ pub(super) fn stations(antennas: usize, crowding: f64) -> impl Iterator<Item = V
             [sideways, distance, 0.0]
         }
     })
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counts of channels and antennas are small"
-)]
-pub(super) fn count(number: usize) -> f64 {
-    number as f64
 }

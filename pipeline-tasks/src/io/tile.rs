@@ -10,14 +10,11 @@ use thiserror::Error;
 use super::{
     fits::{FitsError, FitsImage},
     fits_write::write_plane,
-    uvh5::{Uvh5, Uvh5Error},
+    set_info::SetInfo,
 };
 use crate::{
-    model::{Arcseconds, Hertz, Jansky, ObservationGroup},
-    science::{
-        AveragedBeam, AveragedBeamError, DSA_110_DISH, Plane, SinProjection, Site, SiteError,
-        meridian_pointings, noise,
-    },
+    model::{Arcseconds, Jansky},
+    science::{AveragedBeam, AveragedBeamError, DSA_110_DISH, Plane, SinProjection, count, noise},
 };
 
 /// Where the beam lets through less than this, pixels are blank: the correction would make more
@@ -44,18 +41,6 @@ pub enum TileError {
         .0.display()
     )]
     OutsideBeam(PathBuf),
-    /// A subband can't be read.
-    #[error(transparent)]
-    Subband(#[from] Uvh5Error),
-    /// A subband doesn't say where the dishes looked.
-    #[error("{}: it doesn't say at which declination the dishes looked", .0.display())]
-    NoDeclination(PathBuf),
-    /// The array stands nowhere.
-    #[error(transparent)]
-    Site(#[from] SiteError),
-    /// The group has no integration or no channel.
-    #[error(transparent)]
-    Beam(#[from] AveragedBeamError),
 }
 
 impl TileError {
@@ -83,29 +68,12 @@ pub struct Tile {
     pub coverage: f64,
 }
 
-/// The beam through which the dishes saw a group: from the times, the declination and the
-/// channels in the headers of its files.
+/// The beam through which the dishes saw an observation.
 ///
 /// # Errors
-/// If a file can't be read or doesn't say where the dishes looked.
-pub fn observed_beam(group: &ObservationGroup) -> Result<AveragedBeam, TileError> {
-    let mut frequencies: Vec<Hertz> = Vec::new();
-    let mut pointings = Vec::new();
-    for file in group.files() {
-        let subband = Uvh5::open(file.path())?;
-        let header = subband.header();
-        frequencies.extend(&header.frequencies);
-        if pointings.is_empty() {
-            let declination = header.declination;
-            let declination =
-                declination.ok_or_else(|| TileError::NoDeclination(file.path().to_owned()))?;
-            let site = Site::new(header.latitude, header.longitude, header.altitude)?;
-            pointings = meridian_pointings(&site, declination, &header.times);
-        }
-    }
-    // Neighbours are averaged, so they have to be neighbours.
-    frequencies.sort_by(|a, b| a.0.total_cmp(&b.0));
-    Ok(AveragedBeam::new(&pointings, &frequencies, DSA_110_DISH)?)
+/// If the set has no integration or no channel.
+pub fn observed_beam(set: &SetInfo) -> Result<AveragedBeam, AveragedBeamError> {
+    AveragedBeam::new(&set.pointings(), &set.frequencies, DSA_110_DISH)
 }
 
 /// Corrects an image for the beam and writes it to `place`, a name that ends in `.fits`, with its
@@ -204,17 +172,12 @@ fn single(value: f64) -> f32 {
     value as f32
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a pixel coordinate is small")]
-fn count(number: usize) -> f64 {
-    number as f64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
         io::read_plane,
-        model::{Degrees, Radians, SkyPosition},
+        model::{Degrees, Hertz, Radians, SkyPosition},
     };
 
     const CENTRE: (f64, f64) = (129.324, 55.4);

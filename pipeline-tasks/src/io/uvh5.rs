@@ -11,7 +11,10 @@ use hdf5_metno::{
 use num_complex::Complex32;
 use thiserror::Error;
 
-use crate::model::{Degrees, Hertz, JulianDate, Metres, Radians, Seconds};
+use crate::{
+    model::{Degrees, Hertz, JulianDate, Metres, Radians, Seconds},
+    science::DSA_110_DISH,
+};
 
 /// Why a file can't be read. None of these goes away by trying again.
 #[derive(Debug, Error)]
@@ -277,7 +280,7 @@ impl Parts<'_> {
         let names = self.texts("Header/antenna_names")?;
         let diameters: Vec<f64> = self
             .numbers("Header/antenna_diameters")
-            .unwrap_or_else(|_| vec![DISH_DIAMETER_M; numbers.len()]);
+            .unwrap_or_else(|_| vec![DSA_110_DISH.0; numbers.len()]);
         let antennas = numbers.into_iter().zip(names).zip(triples(&positions));
         Ok(antennas
             .zip(diameters)
@@ -334,9 +337,6 @@ impl Parts<'_> {
         }
     }
 }
-
-/// Diameter of a DSA-110 dish, for files that don't say it.
-const DISH_DIAMETER_M: f64 = 4.65;
 
 fn triples(flat: &[f64]) -> impl Iterator<Item = [f64; 3]> + '_ {
     flat.chunks_exact(3)

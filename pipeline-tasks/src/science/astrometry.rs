@@ -42,13 +42,19 @@ pub struct SiteError {
     altitude: Metres,
 }
 
-/// The Owens Valley Radio Observatory's reference point of DSA-110, from the headers of the
-/// telescope's files.
+/// Latitude of the reference point of DSA-110 in the Owens Valley, as the telescope's files say.
+pub const OBSERVATORY_LATITUDE: Degrees = Degrees(37.233_405_1);
+/// Its east longitude.
+pub const OBSERVATORY_LONGITUDE: Degrees = Degrees(-118.283);
+/// Its height above the ellipsoid.
+pub const OBSERVATORY_ALTITUDE: Metres = Metres(1_188.051_9);
+
+/// The site of DSA-110.
 pub fn observatory() -> Result<Site, SiteError> {
     Site::new(
-        Degrees(37.233_405_1),
-        Degrees(-118.283),
-        Metres(1_188.051_9),
+        OBSERVATORY_LATITUDE,
+        OBSERVATORY_LONGITUDE,
+        OBSERVATORY_ALTITUDE,
     )
 }
 

@@ -18,7 +18,10 @@ mod transits;
 mod validation;
 mod variability;
 
-pub use astrometry::{Site, SiteError, Sky, observatory};
+pub use astrometry::{
+    OBSERVATORY_ALTITUDE, OBSERVATORY_LATITUDE, OBSERVATORY_LONGITUDE, Site, SiteError, Sky,
+    observatory,
+};
 pub use beam::{airy_power, field_of_view};
 pub use calibration::{Moments, Solution};
 pub use crossmatch::{
@@ -33,10 +36,11 @@ pub use mosaic_quality::{
 };
 pub use mosaic_windows::{Window, WindowRules, WindowRulesError, windows};
 pub use photometry::{Normalisation, Photometry, Reference, forced_photometry, reference_flux};
-pub use primary_beam::{AveragedBeam, AveragedBeamError, DSA_110_DISH, meridian_pointings};
+pub use primary_beam::{AveragedBeam, AveragedBeamError, DSA_110_DISH};
 pub use projection::SinProjection;
 pub use sky_model::SkyModel;
-pub use source_finding::{Peak, Plane, find_peaks, noise, peak_near};
+pub use source_finding::{Peak, Plane, find_peaks, noise};
+pub(crate) use statistics::count;
 pub use transits::transits;
 pub use validation::{Check, CheckLimits, Evidence, ImageNumbers, Outcome, validate, verdict};
 pub(crate) use validation::{FLUX_LIMITS, OFFSET_LIMITS};

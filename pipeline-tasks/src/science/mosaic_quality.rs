@@ -5,7 +5,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::source_finding::{Plane, noise};
+use super::{
+    source_finding::{Plane, noise},
+    statistics::{count, median},
+};
 use crate::model::{Arcseconds, Jansky, Seconds};
 
 /// Pixels this many times above or below the noise are no noise.
@@ -271,19 +274,9 @@ fn median_offset(offsets: &[(Arcseconds, Arcseconds)]) -> Option<Arcseconds> {
     if offsets.len() < MATCHES_MIN {
         return None;
     }
-    let median = |mut values: Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        let (low, high) = ((values.len() - 1) / 2, values.len() / 2);
-        Some(f64::midpoint(*values.get(low)?, *values.get(high)?))
-    };
-    let east = median(offsets.iter().map(|offset| offset.0.0).collect())?;
-    let north = median(offsets.iter().map(|offset| offset.1.0).collect())?;
+    let east = median(offsets.iter().map(|offset| offset.0.0))?;
+    let north = median(offsets.iter().map(|offset| offset.1.0))?;
     Some(Arcseconds(east.hypot(north)))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a share needs no more")]
-fn count(number: usize) -> f64 {
-    number as f64
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@
 use thiserror::Error;
 
 use super::{
-    astrometry::{Site, Sky},
     beam::airy_power,
     geometry::{SPEED_OF_LIGHT, Vector, add, dot, from_spherical, unit},
+    statistics::count,
 };
-use crate::model::{Hertz, JulianDate, Metres, Radians, SkyPosition};
+use crate::model::{Hertz, Metres, Radians, SkyPosition};
 
 /// Diameter of a DSA-110 dish that the beam follows.
 pub const DSA_110_DISH: Metres = Metres(4.65);
@@ -140,16 +140,6 @@ impl AveragedBeam {
     }
 }
 
-/// Where dishes at hour angle zero and an apparent declination look, ICRS, at each time.
-pub fn meridian_pointings(
-    site: &Site,
-    declination: Radians,
-    times: &[JulianDate],
-) -> Vec<SkyPosition> {
-    let pointing = |time: &JulianDate| Sky::at(*time, site).meridian_position(declination);
-    times.iter().map(pointing).collect()
-}
-
 /// At most `most` neighbouring parts of about the same size: what stands for each, and its share
 /// of the whole.
 fn parts<T, U>(items: &[T], most: usize, one_of: impl Fn(&[T]) -> U) -> Vec<(U, f64)> {
@@ -159,11 +149,6 @@ fn parts<T, U>(items: &[T], most: usize, one_of: impl Fn(&[T]) -> U) -> Vec<(U, 
         .filter_map(|part| items.get(bound(part)..bound(part + 1)))
         .map(|part| (one_of(part), count(part.len()) / count(items.len())))
         .collect()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of channels are small")]
-fn count(number: usize) -> f64 {
-    number as f64
 }
 
 #[cfg(test)]

@@ -17,14 +17,10 @@ pub struct SinProjection {
 impl SinProjection {
     /// The pixel of a position; none if it is on the other side of the sky.
     pub fn to_pixel(&self, position: SkyPosition) -> Option<(f64, f64)> {
-        let (sin_dec, cos_dec) = position.dec.0.sin_cos();
-        let (sin_dec0, cos_dec0) = self.centre.dec.0.sin_cos();
-        let (sin_ra, cos_ra) = (position.ra.0 - self.centre.ra.0).sin_cos();
-        if sin_dec * sin_dec0 + cos_dec * cos_dec0 * cos_ra <= 0.0 {
+        let [l, m, n] = cosines(self.centre, position);
+        if n <= 0.0 {
             return None;
         }
-        let l = cos_dec * sin_ra;
-        let m = sin_dec * cos_dec0 - cos_dec * sin_dec0 * cos_ra;
         Some((
             self.centre_pixel.0 + l / self.step.0.0,
             self.centre_pixel.1 + m / self.step.1.0,
@@ -52,6 +48,18 @@ impl SinProjection {
             dec: Radians(dec),
         })
     }
+}
+
+/// The direction cosines of a position about a centre: to the east, to the north, towards it.
+pub(super) fn cosines(centre: SkyPosition, position: SkyPosition) -> [f64; 3] {
+    let (sin_dec, cos_dec) = position.dec.0.sin_cos();
+    let (sin_dec0, cos_dec0) = centre.dec.0.sin_cos();
+    let (sin_ra, cos_ra) = (position.ra.0 - centre.ra.0).sin_cos();
+    [
+        cos_dec * sin_ra,
+        sin_dec * cos_dec0 - cos_dec * sin_dec0 * cos_ra,
+        sin_dec * sin_dec0 + cos_dec * cos_dec0 * cos_ra,
+    ]
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use num_complex::Complex64;
 use super::{
     beam::airy_power,
     geometry::{dot, fringe},
+    projection::cosines,
 };
 use crate::model::{CatalogueSource, Hertz, Metres, SkyPosition};
 
@@ -38,8 +39,11 @@ impl<'f> SkyModel<'f> {
             let flux = |frequency: &Hertz| {
                 source.flux_at(*frequency).0 * airy_power(offset, *frequency, dish)
             };
+            let [l, m, _] = cosines(centre, source.position);
+            let half = centre.separation(source.position).0 / 2.0;
             Component {
-                cosines: cosines(centre, source.position),
+                // `n - 1` this way is exact also close to the centre.
+                cosines: [l, m, -2.0 * half.sin().powi(2)],
                 flux: frequencies.iter().map(flux).collect(),
             }
         };
@@ -70,18 +74,6 @@ impl<'f> SkyModel<'f> {
             .filter_map(|component| component.flux.get(middle))
             .sum()
     }
-}
-
-/// The direction cosines `l`, `m` of a position about a centre, and `n - 1`, which is exact also
-/// close to the centre.
-fn cosines(centre: SkyPosition, position: SkyPosition) -> [f64; 3] {
-    let (sin_dec, cos_dec) = position.dec.0.sin_cos();
-    let (sin_dec0, cos_dec0) = centre.dec.0.sin_cos();
-    let (sin_ra, cos_ra) = (position.ra.0 - centre.ra.0).sin_cos();
-    let l = cos_dec * sin_ra;
-    let m = sin_dec * cos_dec0 - cos_dec * sin_dec0 * cos_ra;
-    let half = centre.separation(position).0 / 2.0;
-    [l, m, -2.0 * half.sin().powi(2)]
 }
 
 #[cfg(test)]

@@ -249,12 +249,6 @@ fn climb_island(plane: &Plane, threshold: f32, start: usize, seen: &mut [bool]) 
     top
 }
 
-/// The highest pixel within `radius` pixels of a place, interpolated.
-pub fn peak_near(plane: &Plane, x: f64, y: f64, radius: f64) -> Option<Peak> {
-    let (top_x, top_y) = highest_near(plane, x, y, radius)?;
-    Some(plane.interpolate(top_x, top_y))
-}
-
 /// The highest pixel within `radius` pixels of a place.
 pub(crate) fn highest_near(plane: &Plane, x: f64, y: f64, radius: f64) -> Option<(usize, usize)> {
     if !(x.is_finite() && y.is_finite()) {
@@ -312,7 +306,7 @@ mod tests {
         let mut plane = gaussian(0.0, 0.0);
         plane.values[45] = f32::NAN;
         assert_eq!(find_peaks(&plane, 0.5).len(), 1);
-        assert!(peak_near(&plane, -20.0, -20.0, 3.0).is_none());
+        assert!(highest_near(&plane, -20.0, -20.0, 3.0).is_none());
         assert!(
             noise(&Plane {
                 width: 1,

@@ -22,9 +22,9 @@ pub(super) fn scatter(values: &[f64]) -> Option<f64> {
 /// A number of things as a number to calculate with.
 #[expect(
     clippy::cast_precision_loss,
-    reason = "sources and epochs are far fewer than 2^52"
+    reason = "sources, epochs, channels and pixels are far fewer than 2^52"
 )]
-pub(super) fn count(things: usize) -> f64 {
+pub(crate) fn count(things: usize) -> f64 {
     things as f64
 }
 

@@ -31,7 +31,7 @@ pub use mosaic::{
     create_mosaic, mosaic_batch, mosaic_transit,
 };
 pub use params::{Inputs, Outputs, StageConfig, StageParams, StagePaths, StageResult};
-pub use process_group::{Group, Product, STAGES, Source, process_group};
+pub use process_group::{Group, Product, Source, process_group, steps};
 pub use stage::{
     CALIBRATOR_CHAIN, CHAINS, QUICK_IMAGING_CHAIN, STANDARD_PIPELINE_CHAIN, Stage, TARGET_CHAIN,
     TaskChain, UnknownStage,

@@ -17,9 +17,8 @@ use crate::{
     io::{FitsImage, read_plane},
     model::{Degrees, GroupId, Mjd, ObservationGroup, SkyPosition, SubbandFile},
     science::{
-        MATCH_RADIUS, MatchMethod, MeasuredSource, MosaicQuality, MosaicTier, Offset,
-        PositionError, assess_mosaic, crossmatch, measure_mosaic, observatory, sources_within,
-        transits,
+        MATCH_RADIUS, MatchMethod, MeasuredSource, MosaicQuality, MosaicTier, PositionError,
+        assess_mosaic, crossmatch, measure_mosaic, observatory, sources_within, transits,
     },
     tools::{Mosaic, Search, find_sources, mosaic},
 };
@@ -142,8 +141,7 @@ async fn quality_of(tools: &Toolbox, made: &Mosaic, tier: MosaicTier) -> TaskRes
         let offsets: Vec<_> = matched
             .matches
             .iter()
-            .map(|pair| Offset::between(pair.listed.position, pair.measured.position))
-            .map(|offset| (offset.ra, offset.dec))
+            .map(|pair| (pair.offset.ra, pair.offset.dec))
             .collect();
         Ok(assess_mosaic(tier, &numbers, &offsets))
     })

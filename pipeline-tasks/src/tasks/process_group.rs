@@ -1,4 +1,4 @@
-//! One observation group, from its files to an image: `setup`, the stages of [`STAGES`], and
+//! One observation group, from its files to an image: `setup`, the steps of the standard chain, and
 //! `publish` and `register`.
 //!
 //! Every step writes under another name and renames at its end, or writes into the Measurement Set
@@ -16,8 +16,8 @@ use super::{
     leftovers::{now, sweep},
     params::{Inputs, Outputs, StageConfig, StageParams},
     record::record_group,
-    stage::Stage,
-    stages::{in_background, observation},
+    stage::{STANDARD_PIPELINE_CHAIN, Stage},
+    stages::{in_background, observation, write_json},
     toolbox::Toolbox,
     workflow::run_stages,
 };
@@ -27,18 +27,19 @@ use crate::{
     science::{CrossMatch, MeasuredSource},
 };
 
-/// What happens between the files and the products.
-pub const STAGES: &[Stage] = &[
-    Stage::CatalogSetup,
-    Stage::Conversion,
-    Stage::Flag,
-    Stage::CalibrationSolve,
-    Stage::CalibrationApply,
-    Stage::Imaging,
-    Stage::Validation,
-    Stage::Photometry,
-    Stage::Crossmatch,
-];
+/// What happens between the files and the products: the standard chain, with a catalogue of its
+/// own.
+fn stages() -> Vec<Stage> {
+    let chain = STANDARD_PIPELINE_CHAIN.stages.iter().copied();
+    [Stage::CatalogSetup].into_iter().chain(chain).collect()
+}
+
+/// The names of the steps, in their order.
+pub fn steps() -> Vec<&'static str> {
+    let stages = stages().into_iter().map(Stage::step);
+    let steps = ["setup"].into_iter().chain(stages);
+    steps.chain(["publish", "register"]).collect()
+}
 
 /// The files of one observation.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -126,7 +127,7 @@ pub async fn process_group(
         inputs,
         outputs: Outputs::default(),
     };
-    let params = run_stages(ctx, &tools, params, STAGES, Some(&journal)).await?;
+    let params = run_stages(ctx, &tools, params, &stages(), Some(&journal)).await?;
 
     let products = tools.products();
     let raw = files.files().iter().map(|file| file.path().to_owned());
@@ -180,8 +181,6 @@ fn publish(group: GroupId, fits: &Path, products: &Path, outputs: Outputs) -> Ta
     std::fs::copy(fits, copy.path())?;
     copy.put_in_place(&product.image)?;
     let record = product.image.with_extension("json");
-    let part = PartName::of(&record);
-    std::fs::write(part.path(), serde_json::to_vec_pretty(&product)?)?;
-    part.put_in_place(&record)?;
+    write_json(&record, &product)?;
     Ok(product)
 }

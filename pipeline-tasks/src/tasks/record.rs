@@ -48,7 +48,7 @@ pub(super) async fn record_group(
     let set = made(ProductKind::MeasurementSet, ms.clone(), Map::new(), of_raw);
     record_product(connection, &set).await?;
     for path in &outputs.caltables {
-        let (first, last) = GainTable::read(path)?.span;
+        let (first, last) = GainTable::span_of(path)?;
         let quality = match serde_json::to_value(&outputs.calibration_quality)? {
             Value::Object(quality) => quality,
             _ => Map::new(),

@@ -17,7 +17,7 @@ use super::process::{Tool, ToolError};
 use crate::{
     io::{Card, FitsError, FitsImage, PartName, Tile, read_plane, write_plane},
     model::{Arcseconds, Degrees, Jansky},
-    science::{Plane, expected_noise},
+    science::{Plane, count, expected_noise},
 };
 
 /// No side of a mosaic has more pixels: ten tiles at the telescope's full resolution have 15,000
@@ -310,12 +310,4 @@ fn beam_area(image: &FitsImage) -> f64 {
 fn file_error(path: &Path) -> impl FnOnce(io::Error) -> MosaicError {
     let path = path.to_owned();
     move |source| MosaicError::File { path, source }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a count of pixels needs no more"
-)]
-fn count(number: usize) -> f64 {
-    number as f64
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::{WorkerError, host};
 use crate::{
@@ -46,13 +45,7 @@ pub async fn run(config: &Config, arguments: &BridgeArgs) -> Result<(), WorkerEr
         scan_interval: arguments.scan_interval,
         ..Settings::new(&config.input, &config.output)
     };
-    let mut terminate = signal(SignalKind::terminate()).map_err(WorkerError::file("SIGTERM"))?;
-    let stop = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        }
-    };
+    let stop = host::told_to_stop()?;
     let bridge = Bridge::new(client, settings)?;
     Box::pin(bridge.run_until(stop)).await?;
     Ok(())

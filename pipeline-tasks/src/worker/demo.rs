@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     model::{Arcseconds, CatalogueSource, SkyPosition},
-    tasks::{Entry, Group, Journal, Product, STAGES, process_group},
+    tasks::{Entry, Group, Journal, Product, process_group, steps},
 };
 
 /// The worker is killed as soon as this step is remembered.
@@ -138,12 +138,7 @@ async fn timeline(client: &Client, task: TaskId, journal: &[Entry]) -> Result<()
     let kept = client.list_checkpoints(task, None, 100).await?;
     let runs = client.list_runs(task).await?;
     println!("\nstep            started in           remembered at                    by attempt");
-    let stages = STAGES.iter().map(|stage| stage.step());
-    for step in ["setup"]
-        .into_iter()
-        .chain(stages)
-        .chain(["publish", "register"])
-    {
+    for step in steps() {
         let Some(kept) = kept.iter().find(|kept| kept.checkpoint_name == step) else {
             return Err(WorkerError::Demo(format!(
                 "step `{step}` is not remembered"

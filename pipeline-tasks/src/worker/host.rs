@@ -29,13 +29,17 @@ pub async fn run(config: &Config, lease: &str) -> Result<(), WorkerError> {
         .concurrency(config.concurrency)
         .poll_interval(config.poll_interval)
         .lease(lease);
+    Box::pin(worker.run_until(told_to_stop()?)).await?;
+    Ok(())
+}
+
+/// Comes with SIGTERM or Ctrl-C.
+pub(super) fn told_to_stop() -> Result<impl Future<Output = ()>, WorkerError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(WorkerError::file("SIGTERM"))?;
-    let stop = async move {
+    Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = tokio::signal::ctrl_c() => {}
         }
-    };
-    Box::pin(worker.run_until(stop)).await?;
-    Ok(())
+    })
 }

@@ -14,7 +14,7 @@ use measurement_set::MeasurementSet;
 use pipeline_tasks::{
     io::{FitsImage, GainTable, Simulation},
     model::CatalogueSource,
-    tasks::{Entry, Group, Journal, Product, STAGES, Stage, StageConfig, process_group},
+    tasks::{Entry, Group, Journal, Product, StageConfig, process_group, steps},
     tools::ImagingTier,
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -294,15 +294,6 @@ async fn undisturbed(site: &Site) -> TestResult<Expected> {
     Expected::of(&run, product)
 }
 
-fn steps() -> Vec<String> {
-    let stages = STAGES.iter().copied().map(Stage::step);
-    let steps = ["setup"]
-        .into_iter()
-        .chain(stages)
-        .chain(["publish", "register"]);
-    steps.map(str::to_owned).collect()
-}
-
 #[tokio::test]
 async fn a_worker_that_dies_after_any_step_loses_nothing() -> TestResult {
     let site = Site::new().await?;
@@ -313,7 +304,7 @@ async fn a_worker_that_dies_after_any_step_loses_nothing() -> TestResult {
         eventually("the step is remembered", async || {
             run.remembered()
                 .await
-                .is_ok_and(|kept| kept.contains(&step))
+                .is_ok_and(|kept| kept.iter().any(|kept| kept == step))
         })
         .await?;
         worker.kill().await?;

@@ -9,12 +9,11 @@ use std::{
 
 use absurd_sdk::{QueuePolicy, Worker, WorkerBuilder, prelude::*};
 use absurd_test::Database;
-use pipeline_tasks::{
-    config::Config,
-    tasks::{HousekeepingInputs, HousekeepingParams, Housekept, Toolbox, housekeeping},
+use pipeline_tasks::tasks::{
+    HousekeepingInputs, HousekeepingParams, Housekept, Toolbox, housekeeping,
 };
 
-use crate::TestResult;
+use crate::{TestResult, config};
 
 #[task(name = "observe")]
 async fn observe(_ctx: &mut Context, number: u32) -> TaskResult<u32> {
@@ -22,18 +21,7 @@ async fn observe(_ctx: &mut Context, number: u32) -> TaskResult<u32> {
 }
 
 fn worker(database: &Database, output: &Path) -> WorkerBuilder {
-    let config = Config {
-        database_url: None,
-        queue: "default".into(),
-        concurrency: 1,
-        poll_interval: Duration::from_millis(50),
-        task_timeout: Duration::from_mins(5),
-        max_attempts: 3,
-        input: output.to_owned(),
-        output: output.to_owned(),
-        catalogue: None,
-        vla_calibrators: None,
-    };
+    let config = config(output, output);
     Worker::builder(database.client())
         .task(housekeeping)
         .task(observe)

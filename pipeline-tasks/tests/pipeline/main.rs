@@ -16,7 +16,28 @@ mod stages;
 mod tiles;
 mod workflow;
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use pipeline_tasks::config::Config;
+
+/// The settings of a worker under test; tests name what they need otherwise.
+fn config(input: &Path, output: &Path) -> Config {
+    Config {
+        database_url: None,
+        queue: "default".into(),
+        concurrency: 1,
+        poll_interval: Duration::from_millis(50),
+        task_timeout: Duration::from_mins(5),
+        max_attempts: 3,
+        input: input.to_owned(),
+        output: output.to_owned(),
+        catalogue: None,
+        vla_calibrators: None,
+    }
+}
 
 type TestResult<T = ()> = Result<T, Box<dyn std::error::Error>>;
 

@@ -97,12 +97,12 @@ async fn observe(folder: &Path, time: (i8, i8), seed: u64) -> TestResult<Tile> {
         threads: 1,
         limit: LIMIT,
     };
-    let plan = ImagePlan::of(&SetInfo::of(&set.ms)?, order.tier);
-    image(&order, plan, &apparent).await?;
+    let info = SetInfo::of(&set.ms)?;
+    image(&order, ImagePlan::of(&info, order.tier), &apparent).await?;
     // All tiles have the same name, as they may in the folders of their groups.
     Ok(write_tile(
         &apparent,
-        &observed_beam(&group)?,
+        &observed_beam(&info)?,
         &files.join("tile.fits"),
     )?)
 }

@@ -19,7 +19,7 @@ use pipeline_tasks::{
 };
 use serde_json::Value;
 
-use crate::{TestResult, shared_data};
+use crate::{TestResult, config, shared_data};
 
 /// Processes both groups by the workflow of a mosaic about the calibrator's transit.
 async fn processed(
@@ -28,16 +28,10 @@ async fn processed(
     output: &Path,
 ) -> TestResult<(Vec<Product>, TransitMosaic)> {
     let config = Config {
-        database_url: None,
-        queue: "default".into(),
-        concurrency: 1,
-        poll_interval: Duration::from_millis(50),
         task_timeout: Duration::from_mins(10),
         max_attempts: 1,
-        input: data.to_owned(),
-        output: output.to_owned(),
         catalogue: Some(data.join("catalog.csv")),
-        vla_calibrators: None,
+        ..config(data, output)
     };
     let client = database.client();
     registry::install(client.pool()).await?;

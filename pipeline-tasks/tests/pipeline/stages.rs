@@ -3,7 +3,6 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use absurd_sdk::{TaskHandle, WorkerHandle};
@@ -16,7 +15,7 @@ use pipeline_tasks::{
 };
 use serde_json::{Value, json};
 
-use crate::TestResult;
+use crate::{TestResult, config};
 
 /// Two observations of one sky, a database and a worker.
 struct Site {
@@ -62,16 +61,10 @@ impl Site {
 
     fn worker(&self, catalogue: &str) -> TestResult<WorkerHandle> {
         let config = Config {
-            database_url: None,
-            queue: "default".into(),
             concurrency: 2,
-            poll_interval: Duration::from_millis(50),
-            task_timeout: Duration::from_mins(5),
             max_attempts: 1,
-            input: self.folder.path().join("incoming"),
-            output: self.output(),
             catalogue: Some(self.folder.path().join(catalogue)),
-            vla_calibrators: None,
+            ..config(&self.folder.path().join("incoming"), &self.output())
         };
         let worker = pipeline_worker(self.database.client(), Toolbox::of(&config));
         let worker = worker.concurrency(2);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use pipeline_tasks::{
-    io::{FitsImage, Tile, observed_beam, read_plane, write_plane, write_tile},
+    io::{FitsImage, SetInfo, Tile, convert, observed_beam, read_plane, write_plane, write_tile},
     model::{Degrees, Jansky, Radians, SkyPosition, SubbandFile, cluster},
     science::{AveragedBeam, DSA_110_DISH, Plane, SinProjection},
     tools::{MosaicError, mosaic},
@@ -181,9 +181,11 @@ fn the_beam_of_another_generators_groups_is_that_of_its_truth() -> TestResult {
     let files = files.filter_map(|file| SubbandFile::parse(file).ok());
     let groups = cluster(files);
     assert_eq!(groups.len(), 2);
+    let folder = tempfile::tempdir()?;
     let (mut worst, mut compared): (f64, usize) = (0.0, 0);
     for (tile, group) in groups.into_iter().enumerate() {
-        let beam = observed_beam(&group?)?;
+        let set = convert(&group?, &folder.path().join("set.ms"))?;
+        let beam = observed_beam(&SetInfo::of(&set.ms)?)?;
         for source in truth["sources"].as_array().ok_or("no sources")? {
             let degrees = |key: &str| source[key].as_f64().ok_or("no position");
             let position = SkyPosition::from_degrees(degrees("ra")?, degrees("dec")?);

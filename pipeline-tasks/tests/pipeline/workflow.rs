@@ -3,18 +3,16 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use absurd_sdk::{Worker, WorkerBuilder};
 use absurd_test::Database;
 use pipeline_tasks::{
-    config::Config,
     io::Simulation,
     tasks::{Group, Toolbox, process_group},
 };
 
-use crate::TestResult;
+use crate::{TestResult, config};
 
 fn files_in(folder: &Path) -> TestResult<Vec<PathBuf>> {
     let files = fs::read_dir(folder)?.flatten().map(|entry| entry.path());
@@ -22,18 +20,7 @@ fn files_in(folder: &Path) -> TestResult<Vec<PathBuf>> {
 }
 
 fn worker(database: &Database, output: &Path) -> WorkerBuilder {
-    let config = Config {
-        database_url: None,
-        queue: "default".into(),
-        concurrency: 1,
-        poll_interval: Duration::from_millis(50),
-        task_timeout: Duration::from_mins(5),
-        max_attempts: 3,
-        input: output.to_owned(),
-        output: output.to_owned(),
-        catalogue: None,
-        vla_calibrators: None,
-    };
+    let config = config(output, output);
     Worker::builder(database.client())
         .task(process_group)
         .state(Toolbox::of(&config))

@@ -18,7 +18,7 @@ use self::{
     text::{Escaped, Sexagesimal, number, signed},
     thumbnail::Thumbnail,
 };
-use super::part::PartName;
+use super::part::write_whole;
 use crate::{
     model::{Arcseconds, Jansky, SkyPosition},
     science::{Check, CheckLimits, CrossMatch, Match, Outcome, Plane, verdict},
@@ -70,9 +70,7 @@ impl ImageReport<'_> {
             if let Some(folder) = path.parent() {
                 fs::create_dir_all(folder)?;
             }
-            let part = PartName::of(path);
-            fs::write(part.path(), self.to_string())?;
-            part.put_in_place(path)
+            write_whole(path, self.to_string())
         };
         write().map_err(|source| ReportError {
             path: path.to_owned(),

@@ -8,7 +8,7 @@ use std::{
 
 use absurd_sdk::{LogLevel, Reporter, TaskError, TaskResult};
 
-use super::{finally, in_background};
+use super::{finally, in_background, measure::stem};
 use crate::{
     io::{GainTable, SetInfo, SolveSettings, apply, flag_unusable, solve},
     model::CatalogueSource,
@@ -136,7 +136,7 @@ fn nearest_table(folder: &Path, ms: &Path) -> TaskResult<PathBuf> {
         if name.starts_with('.') || !name.ends_with(SUFFIX) {
             continue;
         }
-        let (first, last) = GainTable::read(&path)?.span;
+        let (first, last) = GainTable::span_of(&path)?;
         let apart = (f64::midpoint(first.0, last.0) - middle).abs() * 24.0;
         if apart <= VALID_HOURS && nearest.as_ref().is_none_or(|(other, _)| apart < *other) {
             nearest = Some((apart, path));
@@ -149,11 +149,4 @@ fn nearest_table(folder: &Path, ms: &Path) -> TaskResult<PathBuf> {
         );
         TaskError::terminal(TaskError::msg(missing))
     })
-}
-
-fn stem(path: &Path) -> String {
-    path.file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
 }

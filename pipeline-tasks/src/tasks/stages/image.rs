@@ -8,8 +8,7 @@ use super::{
     measure::{tile_record, write_json},
 };
 use crate::{
-    io::{SetInfo, write_tile},
-    science::{AveragedBeam, DSA_110_DISH},
+    io::{SetInfo, observed_beam, write_tile},
     tasks::{
         params::{Outputs, StageParams},
         toolbox::Toolbox,
@@ -26,8 +25,11 @@ pub(in crate::tasks) async fn imaging(
     let ms = params.ms()?;
     let set = ms.clone();
     let (info, corrected) = in_background(move || {
-        let has = MeasurementSet::open(&set)?.has_column("CORRECTED_DATA")?;
-        Ok((SetInfo::of(&set)?, has))
+        let open = MeasurementSet::open(&set)?;
+        Ok((
+            SetInfo::read(&open, &set)?,
+            open.has_column("CORRECTED_DATA")?,
+        ))
     })
     .await?;
     let tier = params.config.imaging_tier.unwrap_or_default();
@@ -52,8 +54,7 @@ pub(in crate::tasks) async fn imaging(
     reporter.log(LogLevel::Info, what);
     reporter.log(LogLevel::Info, said);
     in_background(move || {
-        let beam = AveragedBeam::new(&info.pointings(), &info.frequencies, DSA_110_DISH);
-        let beam = beam.map_err(TaskError::terminal)?;
+        let beam = observed_beam(&info).map_err(TaskError::terminal)?;
         let tile = write_tile(&fits, &beam, &fits.with_extension("tile.fits"));
         let tile = tile.map_err(|error| finally(error.is_permanent(), error))?;
         write_json(&tile_record(&fits), &tile)?;

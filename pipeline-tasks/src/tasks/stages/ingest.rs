@@ -6,7 +6,7 @@ use absurd_sdk::{LogLevel, Reporter, TaskError, TaskResult};
 
 use super::{finally, in_background};
 use crate::{
-    io::{PartName, Uvh5, convert, read_catalogue, read_vla_calibrators},
+    io::{Uvh5, convert, read_catalogue, read_vla_calibrators, write_whole},
     model::{CatalogueSource, GroupId, ObservationGroup, SubbandFile, cluster},
     tasks::{
         params::{Inputs, Outputs, StageParams},
@@ -59,9 +59,7 @@ fn strip(tools: &Toolbox, declination: f64) -> TaskResult<PathBuf> {
     let place = folder.join(format!("dec{declination:+05.1}_{digest}.json"));
     if !place.exists() {
         std::fs::create_dir_all(folder)?;
-        let part = PartName::of(&place);
-        std::fs::write(part.path(), text)?;
-        part.put_in_place(&place)?;
+        write_whole(&place, text)?;
     }
     Ok(place)
 }

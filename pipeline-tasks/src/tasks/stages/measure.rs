@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{calibration::read_sources, finally, in_background};
 use crate::{
-    io::{FitsError, FitsImage, ImageReport, PartName, Tile, read_plane},
+    io::{FitsError, FitsImage, ImageReport, Tile, read_plane, write_whole},
     model::{
         CATALOGUE_FREQUENCY, CatalogueSource, Degrees, GroupId, Jansky, Mjd, Seconds, SkyPosition,
     },
@@ -283,7 +283,7 @@ impl Field {
 }
 
 /// The observation's name: what stands before the first point.
-fn stem(path: &Path) -> String {
+pub(super) fn stem(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name.split('.').next().unwrap_or_default().to_owned()
 }
@@ -379,10 +379,8 @@ fn name_of(position: SkyPosition) -> String {
     )
 }
 
-pub(super) fn write_json(path: &Path, value: &impl Serialize) -> TaskResult<()> {
-    let part = PartName::of(path);
-    fs::write(part.path(), serde_json::to_vec_pretty(value)?)?;
-    Ok(part.put_in_place(path)?)
+pub(in crate::tasks) fn write_json(path: &Path, value: &impl Serialize) -> TaskResult<()> {
+    Ok(write_whole(path, serde_json::to_vec_pretty(value)?)?)
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> TaskResult<T> {

@@ -12,7 +12,7 @@ pub(super) use calibration::{VALID_HOURS, calibration_apply, calibration_solve, 
 pub(super) use image::imaging;
 pub(super) use ingest::{catalog_setup, conversion, observation, observations};
 pub use measure::SourceFlux;
-pub(super) use measure::{crossmatching, photometry, tile_of_group, validation};
+pub(super) use measure::{crossmatching, photometry, tile_of_group, validation, write_json};
 pub(super) use organize::organize_files;
 
 /// Runs what computes or waits for disks where that holds up no other task.

@@ -17,7 +17,7 @@ use super::{
     delivery::{Observations, megabytes},
     night,
 };
-use crate::tasks::{STAGES, Stage};
+use crate::tasks::steps;
 
 /// What the original pipeline's documents give for each step: an observation of full size, whose
 /// conversion takes 2.1 GB of disk, on its own machine.
@@ -215,12 +215,7 @@ impl Report {
         )?;
         writeln!(text, "| step | median | max | original, full size |")?;
         writeln!(text, "|---|---|---|---|")?;
-        let stages = STAGES.iter().copied().map(Stage::step);
-        for step in ["setup"]
-            .into_iter()
-            .chain(stages)
-            .chain(["publish", "register"])
-        {
+        for step in steps() {
             let Some(took) = self.outcome.steps.get(step) else {
                 continue;
             };
