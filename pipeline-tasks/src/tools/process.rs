@@ -32,6 +32,14 @@ pub enum ToolError {
         /// The system's reason.
         source: io::Error,
     },
+    /// What it needs beside it can't be written.
+    #[error("can't write {}", path.display())]
+    File {
+        /// The place.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// It ended with an error.
     #[error("`{program}` failed with {status}: {said}")]
     Failed {
@@ -75,7 +83,7 @@ impl ToolError {
                 let said = said.to_ascii_lowercase();
                 said.contains("no space left on device") || said.contains("disk full")
             }
-            Self::Start { .. } | Self::TookTooLong { .. } => false,
+            Self::Start { .. } | Self::File { .. } | Self::TookTooLong { .. } => false,
         }
     }
 }

@@ -18,8 +18,9 @@ use crate::{
 };
 
 /// Pixels over the width that the longest baseline resolves: the beam, which is elongated, then
-/// has three over its minor axis.
-const PIXELS_PER_RESOLUTION: f64 = 4.0;
+/// has four over its minor axis. With three, the clean spreads a source that lies between pixels,
+/// and takes up to 2 % off its peak.
+const PIXELS_PER_RESOLUTION: f64 = 5.0;
 /// The side of an image over the beam's full width at half power: at its edges the beam has a
 /// quarter of its power.
 const FIELD: f64 = 1.3;
