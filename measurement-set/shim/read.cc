@@ -88,7 +88,9 @@ int32_t ms_numbers(MsHandle *set, const char *subtable, const char *column, uint
 int32_t ms_phase_centre(MsHandle *set, uint64_t field, double *ra_dec, char **frame,
                         char **message) {
   return shim::call(message, [&] {
-    ArrayMeasColumn<MDirection> column(shim::table(set, "FIELD"), "PHASE_DIR");
+    // The column needs its table, but doesn't keep it.
+    Table fields = shim::table(set, "FIELD");
+    ArrayMeasColumn<MDirection> column(fields, "PHASE_DIR");
     Array<MDirection> directions = column(field);
     MDirection direction = *directions.begin();
     Vector<Double> angles = direction.getAngle("rad").getValue();
@@ -106,8 +108,7 @@ int32_t ms_shape(MsHandle *set, const char *column, uint64_t start, uint64_t row
     }
     const ColumnDesc &description = set->main.tableDesc().columnDesc(column);
     if (!description.isArray()) {
-      throw shim::Refusal{MS_WRONG_TYPE,
-                          ValType::getTypeStr(description.dataType()) + " scalars"};
+      throw shim::Refusal{MS_WRONG_TYPE, std::string("the column ") + column + " holds scalars"};
     }
     TableColumn cells(set->main, column);
     bool fixed = description.isFixedShape();
