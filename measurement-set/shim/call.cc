@@ -45,6 +45,15 @@ void require_column(const Table &table, const std::string &column, DataType type
   }
 }
 
+void require_rows(const Table &table, uint64_t start, uint64_t rows) {
+  uint64_t count = table.nrow();
+  if (start <= count && rows <= count - start) return;
+  const std::string name = table.tableName();
+  throw Refusal{MS_MIXED_SHAPES, name + " has " + std::to_string(count) + " rows; " +
+                                     std::to_string(rows) + " from row " +
+                                     std::to_string(start) + " on were asked for"};
+}
+
 }  // namespace shim
 
 extern "C" {

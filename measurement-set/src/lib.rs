@@ -39,7 +39,8 @@ pub enum ErrorKind {
     NoColumn,
     /// A column holds something else than was asked for.
     WrongType,
-    /// Cells of different shapes were asked for at once, or the caller's parts don't fit.
+    /// Cells of different shapes were asked for at once, or rows that are not there, or the
+    /// caller's parts don't fit.
     MixedShapes,
 }
 

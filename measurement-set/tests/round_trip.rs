@@ -75,6 +75,18 @@ fn what_is_written_is_read_back() -> Result<(), Box<dyn std::error::Error>> {
             .contains("no column MODEL_DATA; there are UVW"),
         "{missing}"
     );
+    let beyond = [
+        set.uvw(3, 2).err(),
+        set.times_s(5, 1).err(),
+        set.text("ANTENNA", "NAME", 3).err(),
+        set.numbers("FIELD", "PHASE_DIR", 1).err(),
+        set.phase_centre(1).err(),
+    ];
+    for error in beyond {
+        let error = error.ok_or("there is no such row")?;
+        assert_eq!(error.kind, ErrorKind::MixedShapes, "{error}");
+        assert!(error.to_string().contains("were asked for"), "{error}");
+    }
     Ok(())
 }
 
