@@ -2,13 +2,20 @@
 
 use std::path::Path;
 
-const SOURCES: [&str; 4] = [
+const SOURCES: [&str; 5] = [
     "shim/call.cc",
     "shim/create.cc",
+    "shim/import.cc",
     "shim/read.cc",
     "shim/write.cc",
 ];
-const LIBRARIES: [&str; 4] = ["casa_ms", "casa_measures", "casa_tables", "casa_casa"];
+const LIBRARIES: [&str; 5] = [
+    "casa_msfits",
+    "casa_ms",
+    "casa_measures",
+    "casa_tables",
+    "casa_casa",
+];
 /// Where Debian's casacore-dev puts its headers; `/usr/local` is a build from source.
 const INCLUDE: [&str; 2] = ["/usr/include", "/usr/local/include"];
 

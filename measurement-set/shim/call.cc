@@ -35,13 +35,23 @@ void require_column(const Table &table, const std::string &column, DataType type
     for (const String &name : table.tableDesc().columnNames()) {
       names += (names.empty() ? "" : ", ") + name;
     }
-    throw Refusal{MS_NO_COLUMN, names};
+    throw Refusal{MS_NO_COLUMN, "there is no column " + column + "; there are " + names};
   }
   const ColumnDesc &description = table.tableDesc().columnDesc(column);
   if (description.dataType() != type || description.isArray() != array) {
-    throw Refusal{MS_WRONG_TYPE, ValType::getTypeStr(description.dataType()) +
+    const std::string kind = ValType::getTypeStr(description.dataType());
+    throw Refusal{MS_WRONG_TYPE, "the column " + column + " holds other things: " + kind +
                                      (description.isArray() ? " arrays" : " scalars")};
   }
+}
+
+void require_rows(const Table &table, uint64_t start, uint64_t rows) {
+  uint64_t count = table.nrow();
+  if (start <= count && rows <= count - start) return;
+  const std::string name = table.tableName();
+  throw Refusal{MS_MIXED_SHAPES, name + " has " + std::to_string(count) + " rows; " +
+                                     std::to_string(rows) + " from row " +
+                                     std::to_string(start) + " on were asked for"};
 }
 
 }  // namespace shim

@@ -47,6 +47,9 @@ casacore::Table table(MsHandle *set, const std::string &subtable);
 void require_column(const casacore::Table &table, const std::string &column,
                     casacore::DataType type, bool array);
 
+// Refuses rows that are not there: casacore itself looks at what lies behind the last one.
+void require_rows(const casacore::Table &table, uint64_t start, uint64_t rows);
+
 inline casacore::Slicer rows_of(uint64_t start, uint64_t rows) {
   return casacore::Slicer(casacore::IPosition(1, start), casacore::IPosition(1, rows));
 }

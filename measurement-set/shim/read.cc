@@ -27,6 +27,7 @@ Vector<Double> number_cell(const Table &table, const String &column, uint64_t ro
   if (!table.tableDesc().isColumn(column)) {
     shim::require_column(table, column, TpDouble, false);
   }
+  shim::require_rows(table, row, 1);
   const ColumnDesc &description = table.tableDesc().columnDesc(column);
   if (description.isScalar()) {
     return Vector<Double>(1, TableColumn(table, column).asdouble(row));
@@ -42,6 +43,7 @@ template <class T>
 void read_array(MsHandle *set, const char *column, DataType type, uint64_t start, uint64_t rows,
                 IPosition cell, T *out) {
   shim::require_column(set->main, column, type, true);
+  shim::require_rows(set->main, start, rows);
   cell.append(IPosition(1, rows));
   Array<T> values = shim::borrow(cell, out);
   ArrayColumn<T>(set->main, column).getColumnRange(shim::rows_of(start, rows), values, false);
@@ -51,6 +53,7 @@ template <class T>
 void read_scalars(MsHandle *set, const char *column, DataType type, uint64_t start,
                   uint64_t rows, T *out) {
   shim::require_column(set->main, column, type, false);
+  shim::require_rows(set->main, start, rows);
   Vector<T> values(IPosition(1, rows), out, SHARE);
   ScalarColumn<T>(set->main, column).getColumnRange(shim::rows_of(start, rows), values, false);
 }
@@ -72,6 +75,7 @@ int32_t ms_string(MsHandle *set, const char *subtable, const char *column, uint6
   return shim::call(message, [&] {
     Table table = shim::table(set, subtable);
     shim::require_column(table, column, TpString, false);
+    shim::require_rows(table, row, 1);
     *out = shim::copy_text(ScalarColumn<String>(table, column)(row));
   });
 }
@@ -88,8 +92,12 @@ int32_t ms_numbers(MsHandle *set, const char *subtable, const char *column, uint
 int32_t ms_phase_centre(MsHandle *set, uint64_t field, double *ra_dec, char **frame,
                         char **message) {
   return shim::call(message, [&] {
-    ArrayMeasColumn<MDirection> column(shim::table(set, "FIELD"), "PHASE_DIR");
+    // The column needs its table, but doesn't keep it.
+    Table fields = shim::table(set, "FIELD");
+    shim::require_rows(fields, field, 1);
+    ArrayMeasColumn<MDirection> column(fields, "PHASE_DIR");
     Array<MDirection> directions = column(field);
+    if (directions.empty()) throw shim::Refusal{MS_WRONG_TYPE, "PHASE_DIR holds no direction"};
     MDirection direction = *directions.begin();
     Vector<Double> angles = direction.getAngle("rad").getValue();
     ra_dec[0] = angles[0];
@@ -106,9 +114,9 @@ int32_t ms_shape(MsHandle *set, const char *column, uint64_t start, uint64_t row
     }
     const ColumnDesc &description = set->main.tableDesc().columnDesc(column);
     if (!description.isArray()) {
-      throw shim::Refusal{MS_WRONG_TYPE,
-                          ValType::getTypeStr(description.dataType()) + " scalars"};
+      throw shim::Refusal{MS_WRONG_TYPE, std::string("the column ") + column + " holds scalars"};
     }
+    shim::require_rows(set->main, start, rows);
     TableColumn cells(set->main, column);
     bool fixed = description.isFixedShape();
     IPosition first;

@@ -14,7 +14,7 @@ enum MsKind : int32_t {
   MS_CASACORE = 1,       // casacore threw; the text is its own
   MS_NOT_A_TABLE = 2,
   MS_NOT_A_SET = 3,      // a table, but not a Measurement Set
-  MS_NO_COLUMN = 4,      // the text lists the columns there are
+  MS_NO_COLUMN = 4,      // the text names it and lists the columns there are
   MS_WRONG_TYPE = 5,
   MS_MIXED_SHAPES = 6,   // the rows asked for differ in shape
 };
@@ -54,6 +54,8 @@ const char *ms_casacore_version();
 void ms_free(char *text);
 
 int32_t ms_create(const char *path, const MsLayout *layout, MsHandle **out, char **message);
+// Makes a set at `path` of a UVFITS file; nothing stays open.
+int32_t ms_import_uvfits(const char *uvfits, const char *path, char **message);
 int32_t ms_open(const char *path, bool writable, MsHandle **out, char **message);
 int32_t ms_flush(MsHandle *set, char **message);
 int32_t ms_close(MsHandle *set, char **message);  // frees `set` in any case

@@ -124,6 +124,7 @@ int32_t ms_write_complex(MsHandle *set, const char *column, uint64_t start, uint
                          const uint64_t shape[2], const float *values, char **message) {
   return shim::call(message, [&] {
     shim::require_column(set->main, column, TpComplex, true);
+    shim::require_rows(set->main, start, rows);
     put_array(set->main, column, start, rows, IPosition(2, shape[0], shape[1]),
               reinterpret_cast<const Complex *>(values));
   });
@@ -133,6 +134,7 @@ int32_t ms_write_flags(MsHandle *set, uint64_t start, uint64_t rows, const uint6
                        const bool *flags, char **message) {
   return shim::call(message, [&] {
     shim::require_column(set->main, "FLAG", TpBool, true);
+    shim::require_rows(set->main, start, rows);
     put_array(set->main, "FLAG", start, rows, IPosition(2, shape[0], shape[1]), flags);
     put_scalars(set->main, "FLAG_ROW", start, row_flags(flags, rows, shape[0] * shape[1]));
   });

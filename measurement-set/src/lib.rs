@@ -1,13 +1,17 @@
 //! CASA Measurement Sets (version 2) through casacore: make one, append to it, read it back.
 //!
 //! One spectral window, one field, one polarization setup: what an interferometer that follows
-//! the sky at one place writes in one observation.
+//! the sky at one place writes in one observation. A UVFITS file, the exchange format of AIPS and
+//! CASA, becomes a set with as many windows as it has.
 
+mod correlation;
 mod ffi;
 
 use std::path::{Path, PathBuf};
 
 use num_complex::Complex32;
+
+pub use correlation::Correlation;
 
 /// Why a set can't be made, written or read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +39,8 @@ pub enum ErrorKind {
     NoColumn,
     /// A column holds something else than was asked for.
     WrongType,
-    /// Cells of different shapes were asked for at once, or the caller's parts don't fit.
+    /// Cells of different shapes were asked for at once, or rows that are not there, or the
+    /// caller's parts don't fit.
     MixedShapes,
 }
 
@@ -54,6 +59,25 @@ impl ErrorKind {
     }
 }
 
+impl MsError {
+    /// Whether another try must fail as well: what is in a set does not change by itself. A table
+    /// that is not there may still come, and what casacore refuses may be a lock or a full disk.
+    pub fn is_permanent(&self) -> bool {
+        !matches!(self.kind, ErrorKind::Casacore | ErrorKind::NotATable)
+    }
+}
+
+/// A direction of the sky as a set says it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Direction {
+    /// Right ascension, or what the frame has in its place: radians.
+    pub longitude: f64,
+    /// Declination, or what the frame has in its place: radians.
+    pub latitude: f64,
+    /// casacore's name of the frame, as `J2000` or `ICRS`.
+    pub frame: String,
+}
+
 /// An antenna of the array.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Antenna {
@@ -65,40 +89,6 @@ pub struct Antenna {
     pub position_m: [f64; 3],
     /// The diameter of its dish in metres.
     pub diameter_m: f64,
-}
-
-/// A correlation product of two linear receptors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Correlation {
-    /// X with X.
-    Xx,
-    /// X with Y.
-    Xy,
-    /// Y with X.
-    Yx,
-    /// Y with Y.
-    Yy,
-}
-
-impl Correlation {
-    /// The number of `casacore::Stokes::StokesTypes`.
-    fn code(self) -> i32 {
-        match self {
-            Self::Xx => 9,
-            Self::Xy => 10,
-            Self::Yx => 11,
-            Self::Yy => 12,
-        }
-    }
-
-    fn receptors(self) -> [i32; 2] {
-        match self {
-            Self::Xx => [0, 0],
-            Self::Xy => [0, 1],
-            Self::Yx => [1, 0],
-            Self::Yy => [1, 1],
-        }
-    }
 }
 
 /// What a new set says beside its visibilities.
@@ -170,6 +160,28 @@ impl MeasurementSet {
         })
     }
 
+    /// Makes a new set at `place` of a UVFITS file, by casacore's own reader. Every IF of the file
+    /// becomes a spectral window. There must be nothing at `place`; what was made there before an
+    /// error is removed.
+    pub fn import_uvfits(uvfits: &Path, place: &Path) -> Result<(), MsError> {
+        let refused = |path: &Path, message: String| MsError {
+            path: path.to_owned(),
+            kind: ErrorKind::Casacore,
+            message,
+        };
+        if std::fs::symlink_metadata(place).is_ok() {
+            let message = "there is something already; give the new set another place";
+            return Err(refused(place, message.to_owned()));
+        }
+        // casacore says of a file that is absent only that it is no FITS.
+        std::fs::metadata(uvfits)
+            .map_err(|error| refused(uvfits, format!("the file can't be read: {error}")))?;
+        ffi::import_uvfits(uvfits, place).inspect_err(|_| {
+            // There may be nothing yet; what counts is why the import failed.
+            let _ = std::fs::remove_dir_all(place);
+        })
+    }
+
     /// Opens a set to read it.
     pub fn open(path: &Path) -> Result<Self, MsError> {
         Self::open_as(path, false)
@@ -235,6 +247,27 @@ impl MeasurementSet {
     /// A numeric cell of a subtable.
     pub fn numbers(&self, subtable: &str, column: &str, row: u64) -> Result<Vec<f64>, MsError> {
         self.set.numbers(&self.path, (subtable, column, row))
+    }
+
+    /// The correlations of a row of POLARIZATION, in the order of the data.
+    pub fn correlations(&self, row: u64) -> Result<Vec<Correlation>, MsError> {
+        let codes = self.numbers("POLARIZATION", "CORR_TYPE", row)?;
+        let correlation = |code: &f64| {
+            Correlation::from_code(*code).ok_or_else(|| MsError {
+                path: self.path.clone(),
+                kind: ErrorKind::WrongType,
+                message: format!(
+                    "its data have the Stokes type {code}; only correlations of two linear \
+                     (XX, XY, YX, YY) or two circular receptors (RR, RL, LR, LL) can be read"
+                ),
+            })
+        };
+        codes.iter().map(correlation).collect()
+    }
+
+    /// The phase centre of a row of FIELD.
+    pub fn phase_centre(&self, field: u64) -> Result<Direction, MsError> {
+        self.set.phase_centre(&self.path, field)
     }
 
     /// Correlations and channels of a row.

@@ -61,11 +61,32 @@ fn what_is_written_is_read_back() -> Result<(), Box<dyn std::error::Error>> {
         [1.30e9, 1.31e9, 1.32e9]
     );
     assert_eq!(set.numbers("FIELD", "PHASE_DIR", 0)?, [2.25, 0.97]);
-    let missing = set
-        .visibilities("MODEL_DATA", 0, 1)
-        .err()
-        .map(|error| error.kind);
-    assert_eq!(missing, Some(ErrorKind::NoColumn));
+    let centre = set.phase_centre(0)?;
+    assert_eq!((centre.longitude, centre.latitude), (2.25, 0.97));
+    assert_eq!(centre.frame, "J2000");
+    assert_eq!(set.correlations(0)?, layout().correlations);
+    let missing = set.visibilities("MODEL_DATA", 0, 1).err();
+    let missing = missing.ok_or("there is no such column")?;
+    assert_eq!(missing.kind, ErrorKind::NoColumn);
+    assert!(missing.is_permanent());
+    assert!(
+        missing
+            .to_string()
+            .contains("no column MODEL_DATA; there are UVW"),
+        "{missing}"
+    );
+    let beyond = [
+        set.uvw(3, 2).err(),
+        set.times_s(5, 1).err(),
+        set.text("ANTENNA", "NAME", 3).err(),
+        set.numbers("FIELD", "PHASE_DIR", 1).err(),
+        set.phase_centre(1).err(),
+    ];
+    for error in beyond {
+        let error = error.ok_or("there is no such row")?;
+        assert_eq!(error.kind, ErrorKind::MixedShapes, "{error}");
+        assert!(error.to_string().contains("were asked for"), "{error}");
+    }
     Ok(())
 }
 
@@ -138,5 +159,53 @@ fn what_is_no_set_says_so() -> Result<(), Box<dyn std::error::Error>> {
     let nothing = nothing.ok_or("it opened")?;
     assert_eq!(nothing.kind, ErrorKind::NotATable);
     assert!(nothing.to_string().contains("none.ms"), "{nothing}");
+    assert!(!nothing.is_permanent(), "it may still come");
+    Ok(())
+}
+
+#[test]
+fn circular_correlations_are_kept() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("set.ms");
+    let circular = Layout {
+        correlations: vec![
+            Correlation::Rr,
+            Correlation::Rl,
+            Correlation::Lr,
+            Correlation::Ll,
+        ],
+        ..layout()
+    };
+    let set = MeasurementSet::create(&path, &circular)?;
+    assert_eq!(set.correlations(0)?, circular.correlations);
+    let products = set.numbers("POLARIZATION", "CORR_PRODUCT", 0)?;
+    assert_eq!(products, [0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0]);
+    Ok(())
+}
+
+#[test]
+fn what_is_no_uvfits_leaves_nothing() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let place = folder.path().join("set.ms");
+    let file = folder.path().join("file.uvfits");
+    let refused = |why: &str| -> Result<(), Box<dyn std::error::Error>> {
+        let said = MeasurementSet::import_uvfits(&file, &place).err();
+        let said = said.ok_or("it was imported")?.to_string();
+        assert!(said.contains("file.uvfits"), "{said}");
+        assert!(said.contains(why), "{said}");
+        assert!(!place.exists(), "half a set is left");
+        Ok(())
+    };
+    refused("can't be read")?;
+    std::fs::write(&file, "")?;
+    refused("")?;
+    std::fs::write(&file, "SIMPLE  =  no FITS at all".repeat(400))?;
+    refused("")?;
+
+    std::fs::create_dir(&place)?;
+    let taken = MeasurementSet::import_uvfits(&file, &place).err();
+    let taken = taken.ok_or("it was imported")?.to_string();
+    assert!(taken.contains("set.ms: there is something"), "{taken}");
+    assert!(place.exists(), "what was there before stays");
     Ok(())
 }

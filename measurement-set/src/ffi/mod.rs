@@ -7,7 +7,7 @@ use std::{
     ptr::{self, NonNull},
 };
 
-use crate::{ErrorKind, Layout, MsError, Rows};
+use crate::{Direction, ErrorKind, Layout, MsError, Rows};
 
 mod columns;
 
@@ -66,6 +66,7 @@ unsafe extern "C" {
     ) -> i32;
     fn ms_open(path: *const c_char, writable: bool, out: *mut *mut Handle, message: Message)
     -> i32;
+    fn ms_import_uvfits(uvfits: *const c_char, path: *const c_char, message: Message) -> i32;
     fn ms_flush(set: *mut Handle, message: Message) -> i32;
     fn ms_close(set: *mut Handle, message: Message) -> i32;
     fn ms_row_count(
@@ -90,6 +91,13 @@ unsafe extern "C" {
         out: *mut f64,
         capacity: usize,
         count: *mut usize,
+        message: Message,
+    ) -> i32;
+    fn ms_phase_centre(
+        set: *mut Handle,
+        field: u64,
+        ra_dec: *mut f64,
+        frame: *mut *mut c_char,
         message: Message,
     ) -> i32;
     fn ms_shape(
@@ -149,7 +157,7 @@ impl Set {
         let receptors: Vec<i32> = layout
             .correlations
             .iter()
-            .flat_map(|c| c.receptors())
+            .flat_map(|c| c.receptors().map(i32::from))
             .collect();
         let raw = RawLayout {
             telescope: texts.telescope.as_ptr(),
@@ -169,7 +177,7 @@ impl Set {
             correlation_count: codes.len(),
             correlation_codes: codes.as_ptr(),
             correlation_receptors: receptors.as_ptr(),
-            receptors: [c"X".as_ptr(), c"Y".as_ptr()],
+            receptors: receptor_names(layout).map(CStr::as_ptr),
             field_name: texts.field.as_ptr(),
             field_ra: layout.field_ra,
             field_dec: layout.field_dec,
@@ -268,6 +276,22 @@ impl Set {
             })?;
         }
         Ok(numbers)
+    }
+
+    pub(crate) fn phase_centre(&self, path: &Path, field: u64) -> Result<Direction, MsError> {
+        let mut angles = [0.0; 2];
+        let mut frame = ptr::null_mut();
+        // SAFETY: as above; `angles` has room for the two numbers that are written.
+        check(path, |message| unsafe {
+            let (handle, angles) = (self.0.as_ptr(), angles.as_mut_ptr());
+            ms_phase_centre(handle, field, angles, &raw mut frame, message)
+        })?;
+        let [longitude, latitude] = angles;
+        Ok(Direction {
+            longitude,
+            latitude,
+            frame: take(frame),
+        })
     }
 
     pub(crate) fn shape(&self, path: &Path, column: &str, rows: u64) -> Result<[u64; 2], MsError> {
@@ -376,6 +400,24 @@ impl Drop for Set {
         let _ = check(Path::new(""), |message| unsafe {
             ms_close(handle, message)
         });
+    }
+}
+
+/// Errors name the UVFITS file: it is what was asked for.
+pub(crate) fn import_uvfits(uvfits: &Path, place: &Path) -> Result<(), MsError> {
+    let file = text(&uvfits.to_string_lossy())?;
+    let set = text(&place.to_string_lossy())?;
+    // SAFETY: both texts live until the end of this function.
+    check(uvfits, |message| unsafe {
+        ms_import_uvfits(file.as_ptr(), set.as_ptr(), message)
+    })
+}
+
+/// What FEED calls the receptors.
+fn receptor_names(layout: &Layout) -> [&'static CStr; 2] {
+    match layout.correlations.first() {
+        Some(first) if first.is_circular() => [c"R", c"L"],
+        _ => [c"X", c"Y"],
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     model::{CatalogueSource, Hertz, Jansky, SkyPosition},
-    science::{DSA_110_DISH, Moments, SkyModel, Solution},
+    science::{Moments, SkyModel, Solution},
 };
 
 /// Sources beyond this distance from the phase centre are outside the first null of the beam.
@@ -40,6 +40,9 @@ pub struct SolveSettings {
     pub snr_min: f64,
     /// The sources of the field must have this flux density through the beam.
     pub flux_min: Jansky,
+    /// Neighbouring channels that get the same gains: more than one where a channel alone is too
+    /// noisy.
+    pub channels_per_gain: usize,
 }
 
 impl Default for SolveSettings {
@@ -48,6 +51,7 @@ impl Default for SolveSettings {
             reference_antennas: REFERENCE_ANTENNAS.map(str::to_owned).into(),
             snr_min: 3.0,
             flux_min: Jansky(1.0),
+            channels_per_gain: 1,
         }
     }
 }
@@ -106,13 +110,7 @@ pub fn solve(
     let field: Vec<CatalogueSource> = catalogue.iter().filter(near).cloned().collect();
     let pointings = info.pointings();
     let model = |pointing: SkyPosition| {
-        SkyModel::new(
-            &field,
-            info.centre,
-            pointing,
-            DSA_110_DISH,
-            &info.frequencies,
-        )
+        SkyModel::new(&field, info.centre, pointing, info.dish, &info.frequencies)
     };
     let model_flux = pointings
         .get(pointings.len() / 2)
@@ -129,20 +127,29 @@ pub fn solve(
     let channels = info.frequencies.len();
     let mut moments = Moments::new(info.antennas.len(), channels, info.polarizations);
     let mut seen = vec![Complex64::ZERO; channels];
+    let mut present = vec![false; info.antennas.len()];
     for (rows, pointing) in info.integrations.iter().zip(&pointings) {
         let model = model(*pointing);
         let baselines = set.antennas(rows.start, rows.rows)?;
         let uvw = set.uvw(rows.start, rows.rows)?;
         let data = set.visibilities("DATA", rows.start, rows.rows)?;
         let flags = set.flags(rows.start, rows.rows)?;
-        let cells = channels * info.polarizations;
+        let cells = channels * info.correlations.len();
         let data = data.chunks_exact(cells).zip(flags.chunks_exact(cells));
         for ((ends, uvw), (data, flags)) in baselines.iter().zip(&uvw).zip(data) {
+            let ends = antennas_of(*ends);
+            for antenna in [ends.0, ends.1] {
+                if let Some(present) = present.get_mut(antenna) {
+                    *present = true;
+                }
+            }
             model.visibilities(*uvw, &mut seen);
-            moments.add(antennas_of(*ends), &seen, data, flags);
+            let (data, flags) = (info.parallel_hands(data), info.parallel_hands(flags));
+            moments.add(ends, &seen, &data, &flags);
         }
     }
     let mut solved = Solved::of(&info, &moments, settings);
+    solved.present = present;
     solved.flag_dead();
     solved.finish(ms, field.len(), Jansky(model_flux))
 }
@@ -154,21 +161,31 @@ struct Solved<'i> {
     /// By polarization, then channel.
     solutions: Vec<Solution>,
     snr_min: f64,
+    /// Whether an antenna has a row. One that did not observe is not dead, and says nothing of
+    /// what is usual.
+    present: Vec<bool>,
     dead: Vec<usize>,
 }
 
 impl<'i> Solved<'i> {
     fn of(info: &'i SetInfo, moments: &Moments, settings: &SolveSettings) -> Self {
         let reference = reference_antenna(info, moments, &settings.reference_antennas);
-        let cells = (0..info.polarizations)
-            .flat_map(|polarization| (0..info.frequencies.len()).map(move |c| (c, polarization)));
+        let (channels, width) = (info.frequencies.len(), settings.channels_per_gain.max(1));
+        let merged = (width > 1).then(|| moments.merged(width));
+        let moments = merged.as_ref().unwrap_or(moments);
+        let solve = |polarization| {
+            let blocks = (0..channels.div_ceil(width)).map(move |block| (block, polarization));
+            blocks.flat_map(|(block, polarization)| {
+                let solution = moments.solve(block, polarization, reference);
+                std::iter::repeat_n(solution, width.min(channels - block * width))
+            })
+        };
         Self {
             info,
             reference,
-            solutions: cells
-                .map(|(channel, polarization)| moments.solve(channel, polarization, reference))
-                .collect(),
+            solutions: (0..info.polarizations).flat_map(solve).collect(),
             snr_min: settings.snr_min,
+            present: vec![true; info.antennas.len()],
             dead: Vec::new(),
         }
     }
@@ -179,13 +196,12 @@ impl<'i> Solved<'i> {
             let gains = self.solutions.iter().filter_map(|s| s.gains.get(antenna));
             median(gains.map(|gain| gain.norm()).collect()).unwrap_or(0.0)
         };
-        let amplitudes: Vec<f64> = (0..self.info.antennas.len()).map(amplitude).collect();
-        let usual = median(amplitudes.clone()).unwrap_or(0.0);
-        let antennas = amplitudes.iter().enumerate();
-        self.dead = antennas
-            .filter(|(_, amplitude)| **amplitude <= DEAD_BELOW * usual)
-            .map(|(antenna, _)| antenna)
-            .collect();
+        let antennas = (0..self.present.len()).filter(|antenna| self.present[*antenna]);
+        let amplitudes: Vec<_> = antennas.map(|a| (a, amplitude(a))).collect();
+        let usual = median(amplitudes.iter().map(|(_, amplitude)| *amplitude).collect());
+        let limit = DEAD_BELOW * usual.unwrap_or(0.0);
+        let dead = amplitudes.iter().filter(|(_, size)| *size <= limit);
+        self.dead = dead.map(|(antenna, _)| *antenna).collect();
     }
 
     fn finish(
@@ -198,7 +214,8 @@ impl<'i> Solved<'i> {
         let (mut snr, mut amplitudes, mut flagged) = (Vec::new(), Vec::new(), 0_usize);
         for solution in &self.solutions {
             for (antenna, (gain, own_snr)) in solution.gains.iter().zip(&solution.snr).enumerate() {
-                let is_dead = self.dead.contains(&antenna);
+                let is_absent = self.present.get(antenna) == Some(&false);
+                let is_dead = is_absent || self.dead.contains(&antenna);
                 // A ratio that is no number is no good either.
                 let is_bad = !solution.converged || own_snr.is_nan() || *own_snr < self.snr_min;
                 gains.push(single(*gain));
@@ -304,7 +321,7 @@ pub fn apply(ms: &Path, path: &Path) -> Result<f64, CalibrationError> {
         let baselines = set.antennas(rows.start, rows.rows)?;
         let mut data = set.visibilities("DATA", rows.start, rows.rows)?;
         let mut flags = set.flags(rows.start, rows.rows)?;
-        let cells = info.frequencies.len() * info.polarizations;
+        let cells = info.frequencies.len() * info.correlations.len();
         let parts = data
             .chunks_exact_mut(cells)
             .zip(flags.chunks_exact_mut(cells));
@@ -328,6 +345,8 @@ struct Fitted<'t> {
     table: &'t GainTable,
     antennas: Vec<Option<usize>>,
     channels: Vec<usize>,
+    /// By correlation: the places of its two gains among the table's polarizations.
+    hands: Vec<Option<(usize, usize)>>,
 }
 
 impl<'t> Fitted<'t> {
@@ -351,19 +370,23 @@ impl<'t> Fitted<'t> {
             table,
             antennas,
             channels: channels.collect::<Result<_, _>>()?,
+            hands: info.hands(),
         })
     }
 
     /// Divides a row by its gains. What has none is flagged and zero.
     fn correct(&self, (first, second): (usize, usize), data: &mut [Complex32], flags: &mut [bool]) {
-        let polarizations = self.table.polarizations;
         let cells = data.iter_mut().zip(flags).enumerate();
         let place = |antenna: usize| self.antennas.get(antenna).copied().flatten();
         let ends = place(first).zip(place(second));
+        let correlations = self.hands.len();
         for (cell, (value, flag)) in cells {
-            let channel = self.channels[cell / polarizations];
-            let gain = |antenna| self.table.gain(cell % polarizations, channel, antenna);
-            let gains = ends.and_then(|(first, second)| gain(first).zip(gain(second)));
+            let channel = self.channels[cell / correlations];
+            let gains = ends.zip(self.hands[cell % correlations]);
+            let gains = gains.and_then(|((first, second), hands)| {
+                let first = self.table.gain(hands.0, channel, first);
+                first.zip(self.table.gain(hands.1, channel, second))
+            });
             if let Some((first, second)) = gains {
                 *value /= first * second.conj();
             } else {

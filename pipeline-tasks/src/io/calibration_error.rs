@@ -62,11 +62,8 @@ impl CalibrationError {
     /// Whether another try with the same input must fail as well.
     pub fn is_permanent(&self) -> bool {
         match self {
-            Self::NoModel { .. }
-            | Self::BadSolutions { .. }
-            | Self::Unfit { .. }
-            | Self::Set(SetError::Empty { .. }) => true,
-            Self::Set(SetError::Set(_)) => false,
+            Self::NoModel { .. } | Self::BadSolutions { .. } | Self::Unfit { .. } => true,
+            Self::Set(error) => error.is_permanent(),
             Self::Table(error) => matches!(error, GainTableError::Malformed { .. }),
         }
     }

@@ -1,16 +1,21 @@
 //! What a Measurement Set says of itself: all that stages after the conversion need to know.
 
-use std::path::Path;
+use std::{borrow::Cow, path::Path};
 
-use measurement_set::{MeasurementSet, MsError};
+use measurement_set::{Correlation, MeasurementSet, MsError};
 use thiserror::Error;
 
 use crate::{
     model::{Hertz, JulianDate, Metres, Mjd, Radians, SkyPosition},
-    science::{Site, Sky, Vector},
+    science::{DSA_110_DISH, Site, Sky, Vector, count},
 };
 
 const SECONDS_PER_DAY: f64 = 86_400.0;
+/// The name under which DSA-110 writes its files; casacore knows the valley's site by it.
+const DSA_110: &str = "OVRO_MMA";
+/// Frames whose angles are right ascension and declination as we count them: they are the same
+/// to 0.02 arcseconds.
+const FRAMES: [&str; 2] = ["J2000", "ICRS"];
 
 /// Why a set can't be used.
 #[derive(Debug, Error)]
@@ -26,20 +31,44 @@ pub enum SetError {
         /// What is missing.
         what: &'static str,
     },
+    /// It is a set, but of a kind that this pipeline can't take.
+    #[error("{path}: {problem}")]
+    Unsuited {
+        /// The set.
+        path: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+}
+
+impl SetError {
+    /// Whether another try with the same input must fail as well.
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            Self::Set(error) => error.is_permanent(),
+            Self::Empty { .. } | Self::Unsuited { .. } => true,
+        }
+    }
 }
 
 /// A set's shape, band, array and times.
 #[derive(Debug, Clone)]
 pub struct SetInfo {
+    /// The telescope, as casacore knows it.
+    pub telescope: String,
     /// Its channels, in the order of the data.
     pub frequencies: Vec<Hertz>,
-    /// How many polarizations.
+    /// What is in each of its channels, in the order of the data.
+    pub correlations: Vec<Correlation>,
+    /// How many of them are products of a receptor with its like: what gains are solved from.
     pub polarizations: usize,
     /// Names of its antennas; rows name them by their place in this list.
     pub antennas: Vec<String>,
+    /// The diameter of its dishes.
+    pub dish: Metres,
     /// The phase centre.
     pub centre: SkyPosition,
-    /// The longest baseline.
+    /// The longest baseline; zero where there are only autocorrelations.
     pub longest_baseline: Metres,
     /// Rows of the same time, one after the other.
     pub integrations: Vec<RowsOfTime>,
@@ -63,48 +92,92 @@ impl SetInfo {
         Self::read(&MeasurementSet::open(path)?, path)
     }
 
-    /// Reads an open set.
+    /// Reads an open set. Times are taken as UTC; a set that counts them in UT1 is off by less
+    /// than a second.
+    ///
+    /// # Errors
+    /// If it can't be read, has no visibilities, more than one spectral window or field, or a
+    /// phase centre that is no right ascension and declination.
     pub fn read(set: &MeasurementSet, path: &Path) -> Result<Self, SetError> {
         let empty = |what| SetError::Empty {
             path: path.display().to_string(),
             what,
         };
         let rows = set.row_count("")?;
+        for table in [
+            "DATA_DESCRIPTION",
+            "SPECTRAL_WINDOW",
+            "POLARIZATION",
+            "FIELD",
+        ] {
+            match set.row_count(table)? {
+                0 => return Err(empty("visibilities")),
+                1 => {}
+                count => {
+                    let problem = format!(
+                        "{count} rows of {table}: only sets of one spectral window and one field \
+                         can be taken; split it (CASA: `split` or `mstransform`) and give its \
+                         parts one by one"
+                    );
+                    return Err(unsuited(path, problem));
+                }
+            }
+        }
         let frequencies = set.numbers("SPECTRAL_WINDOW", "CHAN_FREQ", 0)?;
         if rows == 0 || frequencies.is_empty() {
             return Err(empty("visibilities"));
         }
-        let mut antennas = Vec::new();
-        let mut reference = [0.0; 3];
-        let count = set.row_count("ANTENNA")?;
-        for row in 0..count {
-            antennas.push(set.text("ANTENNA", "NAME", row)?);
-            let position = set.numbers("ANTENNA", "POSITION", row)?;
-            for (sum, axis) in reference.iter_mut().zip(position) {
-                #[expect(clippy::cast_precision_loss, reason = "antennas are some hundreds")]
-                let share = axis / count as f64;
-                *sum += share;
-            }
-        }
-        let centre = set.numbers("FIELD", "PHASE_DIR", 0)?;
-        let [ra, dec] = centre[..] else {
-            return Err(empty("phase centre"));
-        };
+        let correlations = set.correlations(0)?;
+        check_shape(set.shape(), &frequencies, &correlations, path)?;
+        let array = Array::read(set)?;
+        let site = array.site().ok_or_else(|| empty("antenna positions"))?;
+        let telescope = set.text("OBSERVATION", "TELESCOPE_NAME", 0)?;
         let lengths = set.uvw(0, rows)?;
         let lengths = lengths.iter().map(|[u, v, w]| u * u + v * v + w * w);
-        let [polarizations, _] = set.shape();
         Ok(Self {
-            frequencies: frequencies.into_iter().map(Hertz).collect(),
-            polarizations: usize::try_from(polarizations).unwrap_or(0),
-            antennas,
-            centre: SkyPosition {
-                ra: Radians(ra).wrapped(),
-                dec: Radians(dec),
+            dish: if drifts(&telescope) {
+                DSA_110_DISH
+            } else {
+                array.dish()
             },
+            telescope,
+            frequencies: frequencies.into_iter().map(Hertz).collect(),
+            polarizations: correlations.iter().filter(|c| is_parallel(**c)).count(),
+            correlations,
+            antennas: array.names,
+            centre: centre(set, path)?,
             longest_baseline: Metres(lengths.fold(0.0, f64::max).sqrt()),
             integrations: rows_of_times(&set.times_s(0, rows)?),
-            site: Site::at_itrf(reference),
+            site,
         })
+    }
+
+    /// Of a row's values, by channel and correlation, those of the correlations that gains are
+    /// solved from.
+    pub fn parallel_hands<'v, T: Copy>(&self, values: &'v [T]) -> Cow<'v, [T]> {
+        if self.polarizations == self.correlations.len() {
+            return Cow::Borrowed(values);
+        }
+        let values = values.iter().zip(self.correlations.iter().cycle());
+        let parallel = values.filter(|(_, correlation)| is_parallel(**correlation));
+        Cow::Owned(parallel.map(|(value, _)| *value).collect())
+    }
+
+    /// For each correlation the places of its two gains among the polarizations: of the first
+    /// antenna's receptor and of the second's. None where a receptor has no gain.
+    pub fn hands(&self) -> Vec<Option<(usize, usize)>> {
+        let parallel = self
+            .correlations
+            .iter()
+            .copied()
+            .filter(|c| is_parallel(*c));
+        let solved: Vec<u8> = parallel.map(|c| c.receptors()[0]).collect();
+        let place = |receptor: u8| solved.iter().position(|other| *other == receptor);
+        let hands = self.correlations.iter().map(|correlation| {
+            let [first, second] = correlation.receptors();
+            place(first).zip(place(second))
+        });
+        hands.collect()
     }
 
     /// Lowest and highest channel.
@@ -129,14 +202,113 @@ impl SetInfo {
         (Mjd(first), Mjd(last))
     }
 
-    /// Where dishes look that look up the meridian, at each integration: the direction, fixed to
-    /// the Earth, in which the phase centre is in the middle of the observation.
+    /// Where the dishes look at each integration. Those of DSA-110 look up the meridian: into
+    /// the direction, fixed to the Earth, in which the phase centre is in the middle of the
+    /// observation. Other telescopes follow their phase centre.
     pub fn pointings(&self) -> Vec<SkyPosition> {
+        if !drifts(&self.telescope) {
+            return vec![self.centre; self.integrations.len()];
+        }
         let (first, last) = self.span();
         let middle = Mjd(f64::midpoint(first.0, last.0)).to_julian_date();
         let direction: Vector = Sky::at(middle, &self.site).direction(self.centre);
         let pointing = |rows: &RowsOfTime| Sky::at(rows.time, &self.site).position(direction);
         self.integrations.iter().map(pointing).collect()
+    }
+}
+
+/// Whether the sky drifts through the beams of a telescope's dishes.
+fn drifts(telescope: &str) -> bool {
+    telescope == DSA_110 || telescope.starts_with("DSA")
+}
+
+fn is_parallel(correlation: Correlation) -> bool {
+    let [first, second] = correlation.receptors();
+    first == second
+}
+
+fn unsuited(path: &Path, problem: String) -> SetError {
+    SetError::Unsuited {
+        path: path.display().to_string(),
+        problem,
+    }
+}
+
+/// The rows must be as long as the subtables say.
+fn check_shape(
+    shape: [u64; 2],
+    frequencies: &[f64],
+    correlations: &[Correlation],
+    path: &Path,
+) -> Result<(), SetError> {
+    let [width, height] = shape;
+    if [width, height] == [correlations.len() as u64, frequencies.len() as u64] {
+        return Ok(());
+    }
+    let problem = format!(
+        "its rows have {height} channels and {width} correlations, its subtables {} and {}; \
+         whoever wrote it has to write it again",
+        frequencies.len(),
+        correlations.len()
+    );
+    Err(unsuited(path, problem))
+}
+
+fn centre(set: &MeasurementSet, path: &Path) -> Result<SkyPosition, SetError> {
+    let centre = set.phase_centre(0)?;
+    if !FRAMES.contains(&centre.frame.as_str()) {
+        let problem = format!(
+            "its phase centre is in the frame {}; only {} can be taken",
+            centre.frame,
+            FRAMES.join(" and ")
+        );
+        return Err(unsuited(path, problem));
+    }
+    Ok(SkyPosition {
+        ra: Radians(centre.longitude).wrapped(),
+        dec: Radians(centre.latitude),
+    })
+}
+
+/// What the subtable ANTENNA says.
+struct Array {
+    names: Vec<String>,
+    /// Positions and diameters of those that stand somewhere: some writers leave empty rows for
+    /// antennas that were not used.
+    placed: Vec<(Vector, f64)>,
+}
+
+impl Array {
+    fn read(set: &MeasurementSet) -> Result<Self, SetError> {
+        let (mut names, mut placed) = (Vec::new(), Vec::new());
+        for row in 0..set.row_count("ANTENNA")? {
+            names.push(set.text("ANTENNA", "NAME", row)?);
+            let position = set.numbers("ANTENNA", "POSITION", row)?;
+            let diameter = set.numbers("ANTENNA", "DISH_DIAMETER", row)?;
+            if let ([x, y, z], [diameter]) = (&position[..], &diameter[..])
+                && [*x, *y, *z] != [0.0; 3]
+            {
+                placed.push(([*x, *y, *z], *diameter));
+            }
+        }
+        Ok(Self { names, placed })
+    }
+
+    /// The middle of the antennas.
+    fn site(&self) -> Option<Site> {
+        let antennas = count(self.placed.len());
+        let middle = [0, 1, 2].map(|axis| {
+            let along = self.placed.iter().map(|(position, _)| position[axis]);
+            along.sum::<f64>() / antennas
+        });
+        (!self.placed.is_empty()).then(|| Site::at_itrf(middle))
+    }
+
+    /// The smallest dish, which sees the widest field; zero where none is said.
+    fn dish(&self) -> Metres {
+        let said = self.placed.iter().map(|antenna| antenna.1);
+        let smallest = said.filter(|diameter| *diameter > 0.0).reduce(f64::min);
+        Metres(smallest.unwrap_or(0.0))
     }
 }
 

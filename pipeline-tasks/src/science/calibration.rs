@@ -115,6 +115,33 @@ impl Moments {
         seen / (cells * f64::from(most.unwrap_or(0))).max(1.0)
     }
 
+    /// The sums of each `width` neighbouring channels, as one: gains that hardly change among them
+    /// are found more exactly from all of them. The last one may have fewer.
+    pub fn merged(&self, width: usize) -> Self {
+        let width = width.max(1);
+        let mut merged = Self::new(
+            self.antennas,
+            self.channels.div_ceil(width),
+            self.polarizations,
+        );
+        let from = self.cells.chunks(self.channels * self.polarizations);
+        let into = merged.channels * merged.polarizations;
+        for (from, into) in from.zip(merged.cells.chunks_mut(into)) {
+            let parts = from.chunks(width * self.polarizations);
+            for (part, into) in parts.zip(into.chunks_mut(self.polarizations)) {
+                for channel in part.chunks(self.polarizations) {
+                    for (sum, cell) in into.iter_mut().zip(channel) {
+                        sum.cross += cell.cross;
+                        sum.model += cell.model;
+                        sum.data += cell.data;
+                        sum.count += cell.count;
+                    }
+                }
+            }
+        }
+        merged
+    }
+
     /// Solves one channel and polarization. The gains' common phase is that of the start, where
     /// `reference` has none.
     pub fn solve(&self, channel: usize, polarization: usize, reference: usize) -> Solution {
@@ -310,6 +337,32 @@ mod tests {
             let expected = Complex64::from_polar(amplitude, (phase - TRUTH[2].1).to_radians());
             assert!((gain - expected).norm() < 1e-5, "{gain} is not {expected}");
         }
+    }
+
+    #[test]
+    fn channels_together_are_less_noisy_than_one() {
+        let (one, noise) = (Complex32::ONE, Complex32::new(0.0, 0.4));
+        let mut moments = Moments::new(3, 5, 1);
+        // The errors of neighbours cancel each other; the last channel has no neighbour.
+        let data = [
+            one + noise,
+            one - noise,
+            one - noise,
+            one + noise,
+            one * 4.0,
+        ];
+        for ends in [(0, 1), (1, 2), (2, 0)] {
+            moments.add(ends, &[Complex64::ONE; 5], &data, &[false; 5]);
+        }
+        let merged = moments.merged(2);
+        for (channel, amplitude) in [(0, 1.0), (1, 1.0), (2, 2.0)] {
+            for gain in merged.solve(channel, 0, 0).gains {
+                assert!((gain - amplitude).norm() < 1e-6, "{channel}: {gain}");
+            }
+        }
+        let alone = moments.merged(1).solve(3, 0, 0);
+        assert_eq!(alone, moments.solve(3, 0, 0));
+        assert!(alone.gains.iter().any(|gain| (gain - 1.0).norm() > 0.01));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::process::{Tool, ToolError, check_disk};
 use crate::{
     io::{PartName, SetInfo},
     model::{Arcseconds, Hertz, Radians},
-    science::{DSA_110_DISH, SPEED_OF_LIGHT, field_of_view},
+    science::{SPEED_OF_LIGHT, field_of_view},
 };
 
 /// Pixels over the width that the longest baseline resolves: the beam, which is elongated, then
@@ -24,6 +24,12 @@ const PIXELS_PER_RESOLUTION: f64 = 5.0;
 /// The side of an image over the beam's full width at half power: at its edges the beam has a
 /// quarter of its power.
 const FIELD: f64 = 1.3;
+/// Pixels along each side at most.
+const PIXELS_MAX: f64 = 14_000.0;
+/// Between natural (2) and uniform weights (-2).
+const ROBUSTNESS: f64 = 0.5;
+/// A clean without a mask ends at this many times the noise.
+const UNMASKED_THRESHOLD: &str = "3";
 /// Bytes on disk for each pixel of the image: some ten planes of single precision, twice.
 const DISK_BYTES_PER_PIXEL: u64 = 80;
 
@@ -33,6 +39,20 @@ pub enum ImageError {
     /// `WSClean` failed.
     #[error(transparent)]
     Tool(#[from] ToolError),
+    /// There would be no image.
+    #[error(
+        "{}: an image of {pixels} pixels of {cell}\" can't be made; are there only \
+         autocorrelations in the set?",
+        ms.display()
+    )]
+    NoPixels {
+        /// The set.
+        ms: PathBuf,
+        /// Pixels along each side.
+        pixels: u32,
+        /// Their width in arcseconds.
+        cell: f64,
+    },
     /// The image can't be put into its place.
     #[error("can't write {}", path.display())]
     File {
@@ -46,7 +66,11 @@ pub enum ImageError {
 impl ImageError {
     /// Whether another try must fail as well.
     pub fn is_permanent(&self) -> bool {
-        matches!(self, Self::Tool(error) if error.is_permanent())
+        match self {
+            Self::Tool(error) => error.is_permanent(),
+            Self::NoPixels { .. } => true,
+            Self::File { .. } => false,
+        }
     }
 }
 
@@ -74,17 +98,25 @@ impl ImagingTier {
     }
 }
 
-/// The size of an image.
+/// The size of an image, and how its data are weighted and cleaned.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ImagePlan {
     /// Pixels along each side.
     pub pixels: u32,
     /// Width of a pixel.
     pub cell: Arcseconds,
+    /// Briggs' robustness: 2 weights all visibilities alike, -2 all places of the uv plane. Less
+    /// of it makes a narrower beam and more noise.
+    pub robustness: f64,
+    /// Whether the clean stays where the first, shallow one has found something. Good where there
+    /// are many baselines. Where there are few, what the sidelobes have hidden stays out of the
+    /// mask: then not masked, and down to three times the noise, whatever the tier.
+    pub masked: bool,
 }
 
 impl ImagePlan {
-    /// The field of the dishes at the middle of the band, as finely as the array resolves.
+    /// The field of the dishes at the middle of the band, as finely as the array resolves. Of a
+    /// long array this is but the middle of the field, for there are no more than 14 000 pixels.
     pub fn of(set: &SetInfo, tier: ImagingTier) -> Self {
         let (low, high) = set.band();
         let resolution = Radians(SPEED_OF_LIGHT / high.0 / set.longest_baseline.0);
@@ -93,22 +125,35 @@ impl ImagePlan {
         } else {
             1.0
         };
-        let cell = resolution.to_arcseconds().0 / PIXELS_PER_RESOLUTION * coarser;
-        let cell = (cell * 10.0).round().max(1.0) / 10.0;
+        let cell = rounded(resolution.to_arcseconds().0 / PIXELS_PER_RESOLUTION * coarser);
         let middle = Hertz(f64::midpoint(low.0, high.0));
-        let field = FIELD * field_of_view(middle, DSA_110_DISH).0 * 3_600.0;
+        let field = FIELD * field_of_view(middle, set.dish).0 * 3_600.0;
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a positive number of some thousands"
         )]
         // Whole tens: fast for the Fourier transform.
-        let pixels = (field / cell / 10.0).ceil().min(1_400.0) as u32 * 10;
+        let pixels = (field / cell / 10.0).ceil().min(PIXELS_MAX / 10.0) as u32 * 10;
         Self {
             pixels,
             cell: Arcseconds(cell),
+            robustness: ROBUSTNESS,
+            masked: true,
         }
     }
+}
+
+/// A width to a tenth of an arcsecond; one below an arcsecond to two digits.
+fn rounded(cell: f64) -> f64 {
+    #[expect(clippy::cast_possible_truncation, reason = "an exponent is small")]
+    let digits = if cell < 1.0 {
+        1 - cell.log10().floor() as i32
+    } else {
+        1
+    };
+    let steps = 10_f64.powi(digits);
+    (cell * steps).round() / steps
 }
 
 /// What to image, and how.
@@ -133,6 +178,24 @@ pub async fn image(
     plan: ImagePlan,
     fits: &Path,
 ) -> Result<String, ImageError> {
+    image_and_model(order, plan, fits, None).await
+}
+
+/// Images a set into the file `fits`, and puts what the clean has found, in Jy per pixel, into
+/// the file `model`: the sum of its pixels is the clean's flux density.
+pub async fn image_and_model(
+    order: &ImageOrder<'_>,
+    plan: ImagePlan,
+    fits: &Path,
+    model: Option<&Path>,
+) -> Result<String, ImageError> {
+    if plan.pixels == 0 || !(plan.cell.0 > 0.0 && plan.cell.0.is_finite()) {
+        return Err(ImageError::NoPixels {
+            ms: order.ms.to_owned(),
+            pixels: plan.pixels,
+            cell: plan.cell.0,
+        });
+    }
     let scratch = PartName::of(fits);
     let file_error = |source| ImageError::File {
         path: fits.to_owned(),
@@ -141,40 +204,66 @@ pub async fn image(
     fs::create_dir_all(scratch.path()).map_err(file_error)?;
     let area = u64::from(plan.pixels) * u64::from(plan.pixels);
     check_disk(scratch.path(), area * DISK_BYTES_PER_PIXEL)?;
-    let pixels = plan.pixels.to_string();
-    let cell = format!("{}asec", plan.cell.0);
-    let threads = order.threads.to_string();
-    let set = order.ms.to_string_lossy().into_owned();
-    let (iterations, mask, threshold) = order.tier.depth();
-    let arguments = [
-        &["-quiet", "-j", &threads, "-mem", "20", "-use-wgridder"][..],
-        &["-name", "image", "-size", &pixels, &pixels, "-scale", &cell],
-        &[
-            "-weight", "briggs", "0.5", "-niter", iterations, "-mgain", "0.8",
-        ],
-        &[
-            "-auto-mask",
-            mask,
-            "-auto-threshold",
-            threshold,
-            "-pol",
-            "I",
-        ],
-        &[
-            "-data-column",
-            order.column,
-            "-no-update-model-required",
-            &set,
-        ],
-    ];
     let tool = Tool {
         program: "wsclean",
-        arguments: arguments.concat().into_iter().map(str::to_owned).collect(),
+        arguments: arguments(order, plan),
         folder: scratch.path().to_owned(),
         limit: order.limit,
     };
     let said = tool.run().await?;
-    let made = scratch.path().join("image-image.fits");
-    fs::rename(made, fits).map_err(file_error)?;
+    // The image comes last: where it is, its model is, too.
+    if let Some(model) = model {
+        fs::rename(scratch.path().join("image-model.fits"), model).map_err(|source| {
+            ImageError::File {
+                path: model.to_owned(),
+                source,
+            }
+        })?;
+    }
+    fs::rename(scratch.path().join("image-image.fits"), fits).map_err(file_error)?;
     Ok(said)
+}
+
+fn arguments(order: &ImageOrder<'_>, plan: ImagePlan) -> Vec<String> {
+    let pixels = plan.pixels.to_string();
+    let cell = format!("{}asec", plan.cell.0);
+    let threads = order.threads.to_string();
+    let robustness = plan.robustness.to_string();
+    let set = order.ms.to_string_lossy().into_owned();
+    let (iterations, mask, threshold) = order.tier.depth();
+    let depth: &[&str] = if plan.masked {
+        &["-auto-mask", mask, "-auto-threshold", threshold]
+    } else {
+        &["-auto-threshold", UNMASKED_THRESHOLD]
+    };
+    let arguments = [
+        &["-quiet", "-j", &threads, "-mem", "20", "-use-wgridder"][..],
+        &["-name", "image", "-size", &pixels, &pixels, "-scale", &cell],
+        &["-weight", "briggs", &robustness],
+        &["-niter", iterations, "-mgain", "0.8"],
+        depth,
+        &["-pol", "I", "-data-column", order.column],
+        &["-no-update-model-required", &set],
+    ];
+    arguments.concat().into_iter().map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn widths_of_pixels_are_round_numbers() {
+        for (width, expected) in [
+            (12.34, 12.3),
+            (1.04, 1.0),
+            (0.96, 0.96),
+            (0.271_8, 0.27),
+            (0.000_223, 0.000_22),
+        ] {
+            assert!((rounded(width) / expected - 1.0).abs() < 1e-12, "{width}");
+        }
+        assert_eq!(rounded(5.13).to_string(), "5.1");
+        assert!(!rounded(f64::INFINITY).is_finite());
+    }
 }
