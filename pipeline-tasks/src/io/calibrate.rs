@@ -1,5 +1,5 @@
-//! Calibration of a Measurement Set: flags of what can't be used, gains against a model of the
-//! sky, and their application.
+//! Calibration of a Measurement Set: flags of what can't be used, and gains against a model of the
+//! sky.
 //!
 //! All of it follows from the column DATA and can be done again: flags that are set here come on
 //! top of those of the interference flagger, which begins anew each time it runs.
@@ -15,7 +15,7 @@ use super::{
     calibration_error::CalibrationError, gain_table::GainTable, set_info::SetInfo, single::single,
 };
 use crate::{
-    model::{CatalogueSource, Hertz, Jansky, SkyPosition},
+    model::{CatalogueSource, Jansky},
     science::{Moments, SkyModel, Solution},
 };
 
@@ -29,7 +29,6 @@ pub const REFERENCE_ANTENNAS: [&str; 14] = [
     "103", "104", "105", "106", "107", "108", "109", "110", "111", "112", "113", "114", "115",
     "116",
 ];
-const CORRECTED: &str = "CORRECTED_DATA";
 
 /// How gains are solved.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,22 +103,13 @@ pub fn solve(
 ) -> Result<(GainTable, GainQuality), CalibrationError> {
     let set = MeasurementSet::open(ms)?;
     let info = SetInfo::read(&set, ms)?;
-    let near = |source: &&CatalogueSource| {
-        source.position.separation(info.centre).to_degrees().0 < MODEL_RADIUS_DEGREES
-    };
-    let field: Vec<CatalogueSource> = catalogue.iter().filter(near).cloned().collect();
-    let pointings = info.pointings();
-    let model = |pointing: SkyPosition| {
-        SkyModel::new(&field, info.centre, pointing, info.dish, &info.frequencies)
-    };
-    let model_flux = pointings
-        .get(pointings.len() / 2)
-        .map(|middle| model(*middle).total_flux());
-    let model_flux = model_flux.unwrap_or(0.0);
+    let models = models(&info, catalogue);
+    let middle = models.get(models.len() / 2);
+    let (sources, model_flux) = middle.map_or((0, 0.0), |model| (model.len(), model.total_flux()));
     if model_flux < settings.flux_min.0 {
         return Err(CalibrationError::NoModel {
             ms: ms.to_owned(),
-            sources: field.len(),
+            sources,
             flux: model_flux,
             needed: settings.flux_min.0,
         });
@@ -128,8 +118,7 @@ pub fn solve(
     let mut moments = Moments::new(info.antennas.len(), channels, info.polarizations);
     let mut seen = vec![Complex64::ZERO; channels];
     let mut present = vec![false; info.antennas.len()];
-    for (rows, pointing) in info.integrations.iter().zip(&pointings) {
-        let model = model(*pointing);
+    for (rows, model) in info.integrations.iter().zip(&models) {
         let baselines = set.antennas(rows.start, rows.rows)?;
         let uvw = set.uvw(rows.start, rows.rows)?;
         let data = set.visibilities("DATA", rows.start, rows.rows)?;
@@ -151,7 +140,18 @@ pub fn solve(
     let mut solved = Solved::of(&info, &moments, settings);
     solved.present = present;
     solved.flag_dead();
-    solved.finish(ms, field.len(), Jansky(model_flux))
+    solved.finish(ms, sources, Jansky(model_flux))
+}
+
+/// What each integration of a set sees of the catalogue's sources about its phase centre.
+pub(super) fn models<'i>(info: &'i SetInfo, catalogue: &[CatalogueSource]) -> Vec<SkyModel<'i>> {
+    let near = |source: &&CatalogueSource| {
+        source.position.separation(info.centre).to_degrees().0 < MODEL_RADIUS_DEGREES
+    };
+    let field: Vec<CatalogueSource> = catalogue.iter().filter(near).cloned().collect();
+    let model =
+        |pointing| SkyModel::new(&field, info.centre, pointing, info.dish, &info.frequencies);
+    info.pointings().into_iter().map(model).collect()
 }
 
 /// Solutions on their way to a table.
@@ -303,117 +303,8 @@ fn reference_antenna(info: &SetInfo, moments: &Moments, wished: &[String]) -> us
         .unwrap_or(0)
 }
 
-/// Writes the corrected visibilities of a set, and flags where there is no gain. Returns the share
-/// that is flagged then.
-pub fn apply(ms: &Path, path: &Path) -> Result<f64, CalibrationError> {
-    let table = GainTable::read(path)?;
-    let mut set = MeasurementSet::open_for_update(ms)?;
-    let info = SetInfo::read(&set, ms)?;
-    let unfit = |problem| CalibrationError::Unfit {
-        table: path.to_owned(),
-        ms: ms.to_owned(),
-        problem,
-    };
-    let fitted = Fitted::new(&table, &info).map_err(unfit)?;
-    set.add_visibilities(CORRECTED)?;
-    let (mut flagged, mut total) = (0_usize, 0_usize);
-    for rows in &info.integrations {
-        let baselines = set.antennas(rows.start, rows.rows)?;
-        let mut data = set.visibilities("DATA", rows.start, rows.rows)?;
-        let mut flags = set.flags(rows.start, rows.rows)?;
-        let cells = info.frequencies.len() * info.correlations.len();
-        let parts = data
-            .chunks_exact_mut(cells)
-            .zip(flags.chunks_exact_mut(cells));
-        for (ends, (data, flags)) in baselines.iter().zip(parts) {
-            fitted.correct(antennas_of(*ends), data, flags);
-        }
-        flagged += flags.iter().filter(|flag| **flag).count();
-        total += flags.len();
-        set.write_visibilities(CORRECTED, rows.start, rows.rows, &data)?;
-        set.write_flags(rows.start, rows.rows, &flags)?;
-    }
-    set.close()?;
-    if flagged == total {
-        return Err(unfit("nothing is left unflagged".into()));
-    }
-    Ok(share(flagged, total))
-}
-
-/// A table's gains in the order of a set's antennas and channels.
-struct Fitted<'t> {
-    table: &'t GainTable,
-    antennas: Vec<Option<usize>>,
-    channels: Vec<usize>,
-    /// By correlation: the places of its two gains among the table's polarizations.
-    hands: Vec<Option<(usize, usize)>>,
-}
-
-impl<'t> Fitted<'t> {
-    fn new(table: &'t GainTable, info: &SetInfo) -> Result<Self, String> {
-        if table.polarizations != info.polarizations {
-            return Err(format!(
-                "{} polarizations, the set has {}",
-                table.polarizations, info.polarizations
-            ));
-        }
-        let place = |name: &String| table.antennas.iter().position(|other| other == name);
-        let antennas: Vec<_> = info.antennas.iter().map(place).collect();
-        if antennas.iter().all(Option::is_none) {
-            return Err("it has none of the set's antennas".into());
-        }
-        let channels = info
-            .frequencies
-            .iter()
-            .map(|frequency| nearest(table, *frequency));
-        Ok(Self {
-            table,
-            antennas,
-            channels: channels.collect::<Result<_, _>>()?,
-            hands: info.hands(),
-        })
-    }
-
-    /// Divides a row by its gains. What has none is flagged and zero.
-    fn correct(&self, (first, second): (usize, usize), data: &mut [Complex32], flags: &mut [bool]) {
-        let cells = data.iter_mut().zip(flags).enumerate();
-        let place = |antenna: usize| self.antennas.get(antenna).copied().flatten();
-        let ends = place(first).zip(place(second));
-        let correlations = self.hands.len();
-        for (cell, (value, flag)) in cells {
-            let channel = self.channels[cell / correlations];
-            let gains = ends.zip(self.hands[cell % correlations]);
-            let gains = gains.and_then(|((first, second), hands)| {
-                let first = self.table.gain(hands.0, channel, first);
-                first.zip(self.table.gain(hands.1, channel, second))
-            });
-            if let Some((first, second)) = gains {
-                *value /= first * second.conj();
-            } else {
-                *value = Complex32::ZERO;
-                *flag = true;
-            }
-        }
-    }
-}
-
-/// The table's channel at a frequency, at most one channel away.
-fn nearest(table: &GainTable, frequency: Hertz) -> Result<usize, String> {
-    let distance = |other: &Hertz| (other.0 - frequency.0).abs();
-    let channels = table.frequencies.iter().enumerate();
-    let nearest = channels.min_by(|a, b| distance(a.1).total_cmp(&distance(b.1)));
-    let width = table
-        .frequencies
-        .windows(2)
-        .map(|pair| (pair[1].0 - pair[0].0).abs());
-    let width = width.fold(0.0, f64::max).max(1.0);
-    match nearest {
-        Some((channel, other)) if distance(other) <= width => Ok(channel),
-        _ => Err(format!("it has no gains at {:.3} MHz", frequency.0 / 1e6)),
-    }
-}
-
-fn antennas_of((first, second): (i32, i32)) -> (usize, usize) {
+/// The places of a row's antennas.
+pub(super) fn antennas_of((first, second): (i32, i32)) -> (usize, usize) {
     // A negative number is no antenna; neither is the largest.
     let place = |antenna| usize::try_from(antenna).unwrap_or(usize::MAX);
     (place(first), place(second))
@@ -424,7 +315,8 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     (!values.is_empty()).then(|| *values.select_nth_unstable_by(middle, f64::total_cmp).1)
 }
 
+/// A part over its whole.
 #[expect(clippy::cast_precision_loss, reason = "a share needs no more")]
-fn share(part: usize, total: usize) -> f64 {
+pub(super) fn share(part: usize, total: usize) -> f64 {
     part as f64 / total.max(1) as f64
 }

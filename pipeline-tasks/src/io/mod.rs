@@ -1,5 +1,6 @@
 //! Files: UVH5 in, Measurement Sets and FITS images out, and simulated observations.
 
+mod apply;
 mod calibrate;
 mod calibration_error;
 mod catalogue;
@@ -19,7 +20,8 @@ mod single;
 mod tile;
 mod uvh5;
 
-pub use calibrate::{GainQuality, REFERENCE_ANTENNAS, SolveSettings, apply, flag_unusable, solve};
+pub use apply::apply;
+pub use calibrate::{GainQuality, REFERENCE_ANTENNAS, SolveSettings, flag_unusable, solve};
 pub use calibration_error::CalibrationError;
 pub use catalogue::{
     CatalogueError, VlaCalibrators, read_catalogue, read_vla_calibrators, write_catalogue,

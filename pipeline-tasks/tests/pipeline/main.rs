@@ -7,6 +7,7 @@ mod crash;
 mod demo;
 mod field_data;
 mod housekeeping;
+mod interference;
 mod mosaic;
 mod night;
 mod reader;

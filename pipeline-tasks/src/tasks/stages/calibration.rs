@@ -52,12 +52,7 @@ pub(in crate::tasks) async fn calibration_solve(
     params: &StageParams,
 ) -> TaskResult<Outputs> {
     let ms = params.ms()?;
-    let Some(catalogue) = params
-        .outputs
-        .catalogue_path
-        .clone()
-        .or(tools.catalogue.clone())
-    else {
+    let Some(catalogue) = catalogue_of(tools, params) else {
         let missing = "there is no catalogue to solve against: run catalog-setup before, or set \
                        PIPELINE_CATALOGUE";
         return Err(TaskError::terminal(TaskError::msg(missing)));
@@ -83,6 +78,12 @@ pub(in crate::tasks) async fn calibration_solve(
     .await
 }
 
+/// The catalogue that was made for the group, else the worker's.
+fn catalogue_of(tools: &Toolbox, params: &StageParams) -> Option<PathBuf> {
+    let made = params.outputs.catalogue_path.clone();
+    made.or_else(|| tools.catalogue.clone())
+}
+
 /// A catalogue as `catalog-setup` leaves it, or one that somebody else has written.
 pub(super) fn read_sources(catalogue: &Path) -> TaskResult<Vec<CatalogueSource>> {
     if catalogue
@@ -94,7 +95,8 @@ pub(super) fn read_sources(catalogue: &Path) -> TaskResult<Vec<CatalogueSource>>
     crate::io::read_catalogue(catalogue).map_err(TaskError::terminal)
 }
 
-/// Applies the tables that were given, else the ones that were solved closest in time.
+/// Applies the tables that were given, else the ones that were solved closest in time. Sources of
+/// the catalogue, where there is one, are held still.
 pub(in crate::tasks) async fn calibration_apply(
     tools: &Toolbox,
     params: &StageParams,
@@ -103,12 +105,16 @@ pub(in crate::tasks) async fn calibration_apply(
     let given = params.outputs.calibration_tables.get(KIND);
     let given = given.or(params.outputs.caltables.first()).cloned();
     let folder = tools.caltables();
+    let catalogue = catalogue_of(tools, params);
     in_background(move || {
+        let sources = catalogue.as_deref().map(read_sources).transpose()?;
+        let sources = sources.unwrap_or_default();
         let table = match given {
             Some(table) => table,
             None => nearest_table(&folder, &ms)?,
         };
-        let flagged = apply(&ms, &table).map_err(|error| finally(error.is_permanent(), error))?;
+        let flagged =
+            apply(&ms, &table, &sources).map_err(|error| finally(error.is_permanent(), error))?;
         Ok(Outputs {
             calibration_tables: BTreeMap::from([(KIND.to_owned(), table.clone())]),
             caltables: vec![table],

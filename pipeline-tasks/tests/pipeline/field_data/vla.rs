@@ -58,7 +58,7 @@ async fn a_point_source_is_calibrated_and_imaged() -> TestResult {
     assert!(quality.snr > 8.0 && quality.flagged < 0.1, "{quality:?}");
     let gains = folder.path().join("gains.h5");
     table.write(&gains)?;
-    let flagged = apply(&ms, &gains)?;
+    let flagged = apply(&ms, &gains, &[])?;
     assert!((0.1..0.25).contains(&flagged), "{flagged}");
 
     let order = ImageOrder {
@@ -104,7 +104,7 @@ fn gains_hold_for_data_that_they_were_not_solved_from() -> TestResult {
     let gains = folders[0].path().join("gains.h5");
     table.write(&gains)?;
     assert_eq!(GainTable::read(&gains)?, table);
-    apply(&second, &gains)?;
+    apply(&second, &gains, &[])?;
 
     let set = MeasurementSet::open(&second)?;
     let (mut sums, mut counts) = ([Complex64::ZERO; 4], [0.0; 4]);
