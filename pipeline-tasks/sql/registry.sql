@@ -39,6 +39,8 @@ create table if not exists pipeline.products (
     check ((state = 'moved') = (moved_to is not null))
 );
 create index if not exists products_of_group on pipeline.products (group_id, kind);
+create index if not exists images_by_group on pipeline.products (group_id)
+    where kind = 'image';
 create index if not exists products_moved on pipeline.products (moved_to)
     where moved_to is not null;
 
@@ -80,6 +82,15 @@ create table if not exists pipeline.mosaic_members (
     primary key (product_id, group_id)
 );
 create index if not exists mosaics_of_group on pipeline.mosaic_members (group_id);
+
+-- Windows of groups for which a mosaic was asked: the memory outlives the tasks.
+create table if not exists pipeline.mosaic_windows (
+    -- The groups by time, with commas between them.
+    groups text primary key,
+    is_complete boolean not null,
+    task_id uuid not null,
+    submitted_at timestamptz not null default now()
+);
 
 -- The names under which the operators' documents look for products.
 

@@ -11,6 +11,7 @@ mod product;
 mod caltable;
 mod changes;
 mod mosaic;
+mod mosaic_windows;
 mod photometry;
 mod provenance;
 
@@ -19,6 +20,10 @@ pub use changes::{mark_deleted, move_product};
 pub use error::RegistryError;
 pub use install::install;
 pub use mosaic::{MosaicBuild, groups_of_mosaic, record_mosaic};
+pub(crate) use mosaic_windows::window_name;
+pub use mosaic_windows::{
+    FinishedGroup, claim_windows, finished_groups, is_window_submitted, record_window,
+};
 pub use photometry::{Measurement, light_curve, record_photometry};
 pub use product::{
     Product, ProductId, ProductKind, ProductRecord, ProductState, image_of_group,

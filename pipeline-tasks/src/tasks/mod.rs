@@ -19,6 +19,7 @@ mod stage_tasks;
 
 mod coordinated;
 mod mosaic;
+mod mosaic_windows;
 
 pub use coordinated::{
     JobParams, KeyedParams, calibration_job, conversion_job, imaging_job, process_calibrator,
@@ -30,6 +31,7 @@ pub use mosaic::{
     BatchResult, MosaicOrder, PublishedMosaic, Transit, TransitBatch, TransitMosaic, TransitOrder,
     create_mosaic, mosaic_batch, mosaic_transit,
 };
+pub use mosaic_windows::{SubmittedWindow, SubmittedWindows, WindowsOrder, mosaic_windows};
 pub use params::{Inputs, Outputs, StageConfig, StageParams, StagePaths, StageResult};
 pub use process_group::{Group, Product, Source, process_group, steps};
 pub use stage::{
@@ -60,4 +62,5 @@ pub fn pipeline_worker(client: &Client, tools: Toolbox) -> WorkerBuilder {
         .task(create_mosaic)
         .task(mosaic_transit)
         .task(mosaic_batch)
+        .task(mosaic_windows)
 }

@@ -7,6 +7,7 @@ mod crash;
 mod demo;
 mod housekeeping;
 mod mosaic;
+mod mosaic_windows;
 mod night;
 mod reader;
 mod registry;
@@ -36,6 +37,8 @@ fn config(input: &Path, output: &Path) -> Config {
         output: output.to_owned(),
         catalogue: None,
         vla_calibrators: None,
+        mosaic_schedule: None,
+        mosaic_wait: Duration::from_hours(6),
     }
 }
 
