@@ -60,6 +60,24 @@ create table if not exists pipeline.photometry (
 create index if not exists photometry_of_source on pipeline.photometry (source_name, mjd);
 create index if not exists photometry_of_image on pipeline.photometry (image_path);
 
+-- What the light curves tell, as it was computed last; the science is in `light-curves`.
+create table if not exists pipeline.variability (
+    source_name text primary key,
+    ra_deg double precision not null check (ra_deg >= 0 and ra_deg < 360),
+    dec_deg double precision not null check (dec_deg between -90 and 90),
+    epochs integer not null check (epochs > 1),
+    first_mjd double precision not null,
+    last_mjd double precision not null,
+    mean_flux_jy double precision not null,
+    eta double precision not null,
+    -- Absent where the mean is not positive.
+    v double precision,
+    deviation double precision not null,
+    is_candidate boolean not null,
+    computed_at timestamptz not null default now()
+);
+create index if not exists most_variable on pipeline.variability (eta desc);
+
 create table if not exists pipeline.caltable_validity (
     product_id bigint primary key references pipeline.products on delete cascade,
     table_type text not null,

@@ -16,6 +16,7 @@ mod housekeeping;
 mod process_group;
 mod record;
 mod stage_tasks;
+mod variability;
 
 mod coordinated;
 mod mosaic;
@@ -45,6 +46,7 @@ pub use stage_tasks::{
 };
 pub use stages::SourceFlux;
 pub use toolbox::Toolbox;
+pub use variability::{LightCurveOrder, LightCurves, SkyField, light_curves};
 
 /// A worker that hosts all tasks of the pipeline.
 pub fn pipeline_worker(client: &Client, tools: Toolbox) -> WorkerBuilder {
@@ -63,4 +65,5 @@ pub fn pipeline_worker(client: &Client, tools: Toolbox) -> WorkerBuilder {
         .task(mosaic_transit)
         .task(mosaic_batch)
         .task(mosaic_windows)
+        .task(light_curves)
 }

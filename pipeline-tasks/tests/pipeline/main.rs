@@ -6,6 +6,7 @@ mod conversion;
 mod crash;
 mod demo;
 mod housekeeping;
+mod light_curves;
 mod mosaic;
 mod mosaic_windows;
 mod night;
