@@ -39,6 +39,8 @@ create table if not exists pipeline.products (
     check ((state = 'moved') = (moved_to is not null))
 );
 create index if not exists products_of_group on pipeline.products (group_id, kind);
+create index if not exists images_by_group on pipeline.products (group_id)
+    where kind = 'image';
 create index if not exists products_moved on pipeline.products (moved_to)
     where moved_to is not null;
 
@@ -57,6 +59,24 @@ create table if not exists pipeline.photometry (
 );
 create index if not exists photometry_of_source on pipeline.photometry (source_name, mjd);
 create index if not exists photometry_of_image on pipeline.photometry (image_path);
+
+-- What the light curves tell, as it was computed last; the science is in `light-curves`.
+create table if not exists pipeline.variability (
+    source_name text primary key,
+    ra_deg double precision not null check (ra_deg >= 0 and ra_deg < 360),
+    dec_deg double precision not null check (dec_deg between -90 and 90),
+    epochs integer not null check (epochs > 1),
+    first_mjd double precision not null,
+    last_mjd double precision not null,
+    mean_flux_jy double precision not null,
+    eta double precision not null,
+    -- Absent where the mean is not positive.
+    v double precision,
+    deviation double precision not null,
+    is_candidate boolean not null,
+    computed_at timestamptz not null default now()
+);
+create index if not exists most_variable on pipeline.variability (eta desc);
 
 create table if not exists pipeline.caltable_validity (
     product_id bigint primary key references pipeline.products on delete cascade,
@@ -80,6 +100,15 @@ create table if not exists pipeline.mosaic_members (
     primary key (product_id, group_id)
 );
 create index if not exists mosaics_of_group on pipeline.mosaic_members (group_id);
+
+-- Windows of groups for which a mosaic was asked: the memory outlives the tasks.
+create table if not exists pipeline.mosaic_windows (
+    -- The groups by time, with commas between them.
+    groups text primary key,
+    is_complete boolean not null,
+    task_id uuid not null,
+    submitted_at timestamptz not null default now()
+);
 
 -- The names under which the operators' documents look for products.
 

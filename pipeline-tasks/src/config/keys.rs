@@ -67,8 +67,19 @@ pub(super) const VLA_CALIBRATORS: Key = key(
     "none",
 );
 
+pub(super) const MOSAIC_SCHEDULE: Key = key(
+    &["PIPELINE_MOSAIC_SCHEDULE"],
+    "when windows of groups become mosaics, as a cron pattern in UTC, for example `*/10 * * * *`",
+    "never",
+);
+pub(super) const MOSAIC_WAIT: Key = key(
+    &["PIPELINE_MOSAIC_WAIT_SEC"],
+    "seconds without a new group after which a window that lacks groups becomes a mosaic",
+    "21600",
+);
+
 /// All settings of the worker.
-pub(super) const KEYS: [Key; 11] = [
+pub(super) const KEYS: [Key; 13] = [
     ENABLED,
     DATABASE_URL,
     QUEUE_NAME,
@@ -80,6 +91,8 @@ pub(super) const KEYS: [Key; 11] = [
     OUTPUT_DIR,
     CATALOGUE,
     VLA_CALIBRATORS,
+    MOSAIC_SCHEDULE,
+    MOSAIC_WAIT,
 ];
 
 /// Names the file; so it can't stand in there.

@@ -15,8 +15,8 @@ use std::{
 pub use error::ConfigError;
 
 use keys::{
-    CATALOGUE, CONCURRENCY, DATABASE_URL, ENABLED, INPUT_DIR, MAX_RETRIES, OUTPUT_DIR,
-    POLL_INTERVAL, QUEUE_NAME, TASK_TIMEOUT, VLA_CALIBRATORS,
+    CATALOGUE, CONCURRENCY, DATABASE_URL, ENABLED, INPUT_DIR, MAX_RETRIES, MOSAIC_SCHEDULE,
+    MOSAIC_WAIT, OUTPUT_DIR, POLL_INTERVAL, QUEUE_NAME, TASK_TIMEOUT, VLA_CALIBRATORS,
 };
 use layers::{FILE, Layers};
 
@@ -43,6 +43,10 @@ pub struct Config {
     pub catalogue: Option<PathBuf>,
     /// `PIPELINE_VLA_CALIBRATORS`: NRAO's list of calibrators.
     pub vla_calibrators: Option<PathBuf>,
+    /// `PIPELINE_MOSAIC_SCHEDULE`: when windows of groups become mosaics; never where it is absent.
+    pub mosaic_schedule: Option<String>,
+    /// `PIPELINE_MOSAIC_WAIT_SEC`: how long windows that lack groups wait for them.
+    pub mosaic_wait: Duration,
 }
 
 impl Config {
@@ -76,6 +80,8 @@ impl Config {
             output: layers.text_or_default(OUTPUT_DIR)?.into(),
             catalogue: path(CATALOGUE)?,
             vla_calibrators: path(VLA_CALIBRATORS)?,
+            mosaic_schedule: layers.text(MOSAIC_SCHEDULE)?,
+            mosaic_wait: layers.seconds(MOSAIC_WAIT)?,
         })
     }
 }
@@ -94,6 +100,8 @@ impl fmt::Debug for Config {
             output,
             catalogue,
             vla_calibrators,
+            mosaic_schedule,
+            mosaic_wait,
         } = self;
         f.debug_struct("Config")
             .field("database_url", &database_url.as_ref().map(|_| "hidden"))
@@ -106,6 +114,8 @@ impl fmt::Debug for Config {
             .field("output", output)
             .field("catalogue", catalogue)
             .field("vla_calibrators", vla_calibrators)
+            .field("mosaic_schedule", mosaic_schedule)
+            .field("mosaic_wait", mosaic_wait)
             .finish()
     }
 }
@@ -148,6 +158,8 @@ mod tests {
             output: "/stage/dsa110-contimg".into(),
             catalogue: None,
             vla_calibrators: None,
+            mosaic_schedule: None,
+            mosaic_wait: Duration::from_hours(6),
         };
         assert_eq!(read(&[])?, expected);
         Ok(())

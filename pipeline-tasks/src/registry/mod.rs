@@ -11,18 +11,25 @@ mod product;
 mod caltable;
 mod changes;
 mod mosaic;
+mod mosaic_windows;
 mod photometry;
 mod provenance;
+mod variability;
 
 pub use caltable::{CalTable, CalTableRecord, caltables_valid_at, record_caltable};
 pub use changes::{mark_deleted, move_product};
 pub use error::RegistryError;
 pub use install::install;
 pub use mosaic::{MosaicBuild, groups_of_mosaic, record_mosaic};
-pub use photometry::{Measurement, light_curve, record_photometry};
+pub(crate) use mosaic_windows::window_name;
+pub use mosaic_windows::{
+    FinishedGroup, claim_windows, finished_groups, is_window_submitted, record_window,
+};
+pub use photometry::{Measurement, light_curve, light_curves, measured_sources, record_photometry};
 pub use product::{
     Product, ProductId, ProductKind, ProductRecord, ProductState, image_of_group,
     products_of_group, record_product,
 };
 pub use provenance::{InputFile, Provenance};
 pub use sqlx::PgConnection;
+pub use variability::{SourceVariability, record_variability};

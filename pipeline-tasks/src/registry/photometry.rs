@@ -1,6 +1,9 @@
 //! Measurements of sources.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use sqlx::{PgConnection, postgres::PgRow};
 
@@ -119,6 +122,46 @@ pub async fn light_curve(
         .await
         .map_err(RegistryError::database("a look for a light curve"))?;
     rows.iter().map(measurement_of).collect()
+}
+
+/// The light curves of several sources, by their names.
+pub async fn light_curves(
+    connection: &mut PgConnection,
+    source_names: &[String],
+) -> Result<BTreeMap<String, Vec<Measurement>>, RegistryError> {
+    let statement = "
+        select * from pipeline.photometry where source_name = any ($1) order by mjd, group_id";
+    let rows = sqlx::query(statement)
+        .bind(source_names)
+        .fetch_all(connection)
+        .await
+        .map_err(RegistryError::database("a look for light curves"))?;
+    let mut curves: BTreeMap<String, Vec<Measurement>> = BTreeMap::new();
+    for row in &rows {
+        let measured = measurement_of(row)?;
+        let curve = curves.entry(measured.source_name.clone()).or_default();
+        curve.push(measured);
+    }
+    Ok(curves)
+}
+
+/// All sources that were ever measured, by name, and where they were measured last.
+pub async fn measured_sources(
+    connection: &mut PgConnection,
+) -> Result<Vec<(String, SkyPosition)>, RegistryError> {
+    let statement = "
+        select distinct on (source_name) source_name, ra_deg, dec_deg
+        from pipeline.photometry order by source_name, mjd desc";
+    let rows = sqlx::query(statement)
+        .fetch_all(connection)
+        .await
+        .map_err(RegistryError::database("a look for sources"))?;
+    let sources = rows.iter().map(|row| {
+        let (ra, dec) = (column(row, "ra_deg")?, column(row, "dec_deg")?);
+        let position = SkyPosition::from_degrees(ra, dec);
+        Ok((column(row, "source_name")?, position))
+    });
+    sources.collect()
 }
 
 fn measurement_of(row: &PgRow) -> Result<Measurement, RegistryError> {

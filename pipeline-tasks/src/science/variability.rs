@@ -222,6 +222,53 @@ pub enum Variability {
     Spread(Spread),
 }
 
+impl Variability {
+    /// The weighted chi square about the mean, per degree of freedom. Of two epochs it is the
+    /// square of the significance of their change: the same formula. None where nothing is known.
+    pub fn eta(&self) -> Option<f64> {
+        match self {
+            Self::Unknown => None,
+            Self::Change(change) => Some(change.significance.powi(2)),
+            Self::Spread(spread) => Some(spread.eta),
+        }
+    }
+
+    /// The standard deviation over the mean; none where the mean is not positive.
+    pub fn v(&self) -> Option<f64> {
+        match self {
+            Self::Unknown => None,
+            // Half the difference times the root of two, over half the sum.
+            Self::Change(change) => change
+                .ratio
+                .filter(|ratio| ratio.value > -1.0)
+                .map(|ratio| {
+                    std::f64::consts::SQRT_2 * (ratio.value - 1.0).abs() / (ratio.value + 1.0)
+                }),
+            Self::Spread(spread) => spread.v,
+        }
+    }
+
+    /// The largest deviation of one epoch from the others, in units of its standard deviation;
+    /// of two epochs the later one counts.
+    pub fn deviation(&self) -> Option<f64> {
+        match self {
+            Self::Unknown => None,
+            Self::Change(change) => Some(change.significance),
+            Self::Spread(spread) => Some(spread.deviation),
+        }
+    }
+
+    /// Whether the source is beyond a preset's limits: all of them agree. Of two epochs all
+    /// measures are one, and the limit of the deviation is the one that it is held against.
+    pub fn is_beyond(&self, preset: VariabilityPreset) -> bool {
+        match self {
+            Self::Unknown => false,
+            Self::Change(change) => change.significance.abs() >= preset.limits().deviation,
+            Self::Spread(spread) => spread.flags(preset).all(),
+        }
+    }
+}
+
 /// What a light curve tells, in whatever order its epochs come.
 pub fn variability(epochs: &[Epoch]) -> Result<Variability, LightCurveError> {
     let usable = |epoch: &Epoch| {
@@ -344,6 +391,23 @@ mod tests {
             panic!("two epochs are a change");
         };
         assert!(risen.ratio.is_none() && risen.significance > 4.0);
+    }
+
+    /// Of two epochs the measures are those that Swinbank's formulas give for N = 2.
+    #[test]
+    fn two_epochs_have_the_same_measures_as_many() {
+        let epochs = curve(&[(0.5, 0.015), (0.7, 0.021)]);
+        let (found, expected) = (variability(&epochs).unwrap(), Spread::of(&epochs));
+        let near = |one: Option<f64>, two: f64| (one.unwrap() - two).abs() < 1e-9;
+        assert!(near(found.eta(), expected.eta), "{found:?}, {expected:?}");
+        assert!(near(found.v(), expected.v.unwrap()));
+        assert!(near(
+            found.deviation().map(f64::abs),
+            expected.deviation.abs()
+        ));
+        assert!(found.is_beyond(VariabilityPreset::Conservative));
+        let still = variability(&curve(&[(0.50, 0.015), (0.52, 0.021)])).unwrap();
+        assert!(!still.is_beyond(VariabilityPreset::Sensitive));
     }
 
     #[test]

@@ -16,9 +16,11 @@ mod housekeeping;
 mod process_group;
 mod record;
 mod stage_tasks;
+mod variability;
 
 mod coordinated;
 mod mosaic;
+mod mosaic_windows;
 
 pub use coordinated::{
     JobParams, KeyedParams, calibration_job, conversion_job, imaging_job, process_calibrator,
@@ -30,6 +32,7 @@ pub use mosaic::{
     BatchResult, MosaicOrder, PublishedMosaic, Transit, TransitBatch, TransitMosaic, TransitOrder,
     create_mosaic, mosaic_batch, mosaic_transit,
 };
+pub use mosaic_windows::{SubmittedWindow, SubmittedWindows, WindowsOrder, mosaic_windows};
 pub use params::{Inputs, Outputs, StageConfig, StageParams, StagePaths, StageResult};
 pub use process_group::{Group, Product, Source, process_group, steps};
 pub use stage::{
@@ -43,6 +46,7 @@ pub use stage_tasks::{
 };
 pub use stages::SourceFlux;
 pub use toolbox::Toolbox;
+pub use variability::{LightCurveOrder, LightCurves, SkyField, light_curves};
 
 /// A worker that hosts all tasks of the pipeline.
 pub fn pipeline_worker(client: &Client, tools: Toolbox) -> WorkerBuilder {
@@ -60,4 +64,6 @@ pub fn pipeline_worker(client: &Client, tools: Toolbox) -> WorkerBuilder {
         .task(create_mosaic)
         .task(mosaic_transit)
         .task(mosaic_batch)
+        .task(mosaic_windows)
+        .task(light_curves)
 }

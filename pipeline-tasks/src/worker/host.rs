@@ -1,13 +1,15 @@
 //! `pipeline-worker worker`: hosts the pipeline's tasks until it is told to stop.
 
-use absurd_sdk::Client;
+use std::future::pending;
+
+use absurd_sdk::{Client, Scheduler};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::WorkerError;
 use crate::{
     config::Config,
     registry,
-    tasks::{Toolbox, pipeline_worker},
+    tasks::{Toolbox, WindowsOrder, mosaic_windows, pipeline_worker},
 };
 
 /// A client as the configuration wants it.
@@ -21,7 +23,8 @@ pub async fn connect(config: &Config) -> Result<Client, WorkerError> {
     Ok(builder.connect().await?)
 }
 
-/// Works until SIGTERM or Ctrl-C, then hands running work back.
+/// Works until SIGTERM or Ctrl-C, then hands running work back. Fires schedules meanwhile, if the
+/// configuration has one.
 pub async fn run(config: &Config, lease: &str) -> Result<(), WorkerError> {
     let client = connect(config).await?;
     registry::install(client.pool()).await?;
@@ -29,8 +32,39 @@ pub async fn run(config: &Config, lease: &str) -> Result<(), WorkerError> {
         .concurrency(config.concurrency)
         .poll_interval(config.poll_interval)
         .lease(lease);
-    Box::pin(worker.run_until(told_to_stop()?)).await?;
-    Ok(())
+    set_schedule(&client, config).await?;
+    let told = told_to_stop()?;
+    let mut fired = Ok(());
+    let stop = async {
+        tokio::select! {
+            () = told => {}
+            failed = fire(&client, config) => fired = failed,
+        }
+    };
+    Box::pin(worker.run_until(stop)).await?;
+    Ok(fired?)
+}
+
+/// Mosaics by themselves, if the configuration wants them. All workers say the same, so it does
+/// not matter which one says it last.
+async fn set_schedule(client: &Client, config: &Config) -> Result<(), absurd_sdk::Error> {
+    let Some(cron) = &config.mosaic_schedule else {
+        return Ok(());
+    };
+    let order = WindowsOrder {
+        wait_sec: config.mosaic_wait.as_secs_f64(),
+        ..WindowsOrder::default()
+    };
+    let name = format!("mosaic-windows:{}", client.queue());
+    client.schedule(name, cron, mosaic_windows, order).await
+}
+
+/// Fires schedules as long as nobody stops it.
+async fn fire(client: &Client, config: &Config) -> Result<(), absurd_sdk::Error> {
+    if config.mosaic_schedule.is_none() {
+        return pending().await;
+    }
+    Scheduler::new(client).run_until(pending()).await
 }
 
 /// Comes with SIGTERM or Ctrl-C.

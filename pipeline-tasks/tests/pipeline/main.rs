@@ -8,7 +8,9 @@ mod demo;
 mod field_data;
 mod housekeeping;
 mod interference;
+mod light_curves;
 mod mosaic;
+mod mosaic_windows;
 mod night;
 mod reader;
 mod registry;
@@ -38,6 +40,8 @@ fn config(input: &Path, output: &Path) -> Config {
         output: output.to_owned(),
         catalogue: None,
         vla_calibrators: None,
+        mosaic_schedule: None,
+        mosaic_wait: Duration::from_hours(6),
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use absurd_sdk::WorkerBuilder;
 use absurd_test::Database;
 use pipeline_tasks::{
     config::Config,
@@ -14,12 +15,23 @@ use pipeline_tasks::{
     registry,
     science::{Offset, forced_photometry},
     tasks::{
-        Product, StageConfig, Toolbox, TransitMosaic, TransitOrder, mosaic_transit, pipeline_worker,
+        LightCurveOrder, Product, StageConfig, Toolbox, TransitMosaic, TransitOrder, light_curves,
+        mosaic_transit, pipeline_worker,
     },
 };
 use serde_json::Value;
 
 use crate::{TestResult, config, shared_data};
+
+fn worker(database: &Database, data: &Path, output: &Path) -> WorkerBuilder {
+    let config = Config {
+        task_timeout: Duration::from_mins(10),
+        max_attempts: 1,
+        catalogue: Some(data.join("catalog.csv")),
+        ..config(data, output)
+    };
+    pipeline_worker(database.client(), Toolbox::of(&config))
+}
 
 /// Processes both groups by the workflow of a mosaic about the calibrator's transit.
 async fn processed(
@@ -27,12 +39,6 @@ async fn processed(
     data: &Path,
     output: &Path,
 ) -> TestResult<(Vec<Product>, TransitMosaic)> {
-    let config = Config {
-        task_timeout: Duration::from_mins(10),
-        max_attempts: 1,
-        catalogue: Some(data.join("catalog.csv")),
-        ..config(data, output)
-    };
     let client = database.client();
     registry::install(client.pool()).await?;
     let order = TransitOrder {
@@ -45,7 +51,7 @@ async fn processed(
         config: StageConfig::default(),
     };
     let handle = client.spawn(mosaic_transit, order).await?;
-    let worker = pipeline_worker(client, Toolbox::of(&config));
+    let worker = worker(database, data, output);
     let worker = worker.poll_interval("100ms").start()?;
     let mosaic = handle.result().await?;
     worker.stop().await?;
@@ -194,6 +200,22 @@ async fn the_small_groups_agree_with_their_truth() -> TestResult {
         (ratio - 1.4).abs() < 0.06,
         "S04 became {ratio} times as bright"
     );
+    let looked = database
+        .client()
+        .spawn(light_curves, LightCurveOrder::default());
+    let looked = looked.await?;
+    worker(&database, &data, output.path())
+        .run_until_idle()
+        .await?;
+    let looked = looked.result().await?;
+    println!("variable: {:?}", looked.candidates);
+    assert!(
+        looked.sources > 10 && looked.errors.is_empty(),
+        "{looked:?}"
+    );
+    let most = looked.candidates.first().ok_or("nothing varies")?;
+    assert_eq!((most.source_name.as_str(), most.epochs), ("S04", 2));
+    assert!(most.deviation > 0.0, "it became brighter");
     check_mosaic(&truth, &mosaic)
 }
 

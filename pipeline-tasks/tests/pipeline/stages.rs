@@ -18,14 +18,14 @@ use serde_json::{Value, json};
 use crate::{TestResult, config};
 
 /// Two observations of one sky, a database and a worker.
-struct Site {
-    database: Database,
+pub(crate) struct Site {
+    pub(crate) database: Database,
     folder: tempfile::TempDir,
-    groups: [GroupId; 2],
+    pub(crate) groups: [GroupId; 2],
 }
 
 impl Site {
-    async fn new() -> TestResult<Self> {
+    pub(crate) async fn new() -> TestResult<Self> {
         let folder = tempfile::tempdir()?;
         let start = |minute, second| jiff::civil::date(2026, 1, 26).at(8, minute, second, 0);
         let groups = [start(5, 18), start(10, 27)].map(GroupId::from);
@@ -59,7 +59,7 @@ impl Site {
         self.folder.path().join("output")
     }
 
-    fn worker(&self, catalogue: &str) -> TestResult<WorkerHandle> {
+    pub(crate) fn worker(&self, catalogue: &str) -> TestResult<WorkerHandle> {
         let config = Config {
             concurrency: 2,
             max_attempts: 1,
@@ -71,13 +71,13 @@ impl Site {
         Ok(worker.poll_interval("100ms").start()?)
     }
 
-    async fn spawn(&self, task: &str, params: Value) -> TestResult<TaskHandle<Value>> {
+    pub(crate) async fn spawn(&self, task: &str, params: Value) -> TestResult<TaskHandle<Value>> {
         let spawn = self.database.client().spawn_by_name(task, params);
         Ok(spawn.max_attempts(1).await?)
     }
 
     /// Runs a task to its end.
-    async fn run(&self, task: &str, params: Value) -> TestResult<Value> {
+    pub(crate) async fn run(&self, task: &str, params: Value) -> TestResult<Value> {
         let handle = self.spawn(task, params).await?;
         let ended = handle.result().timeout("5m").await;
         ended.map_err(|error| format!("{task}: {error}").into())
@@ -100,11 +100,11 @@ fn sky() -> Vec<CatalogueSource> {
 }
 
 /// A small image, quickly.
-fn quick() -> Value {
+pub(crate) fn quick() -> Value {
     json!({"imaging_tier": "development"})
 }
 
-fn is_there(value: &Value) -> bool {
+pub(crate) fn is_there(value: &Value) -> bool {
     value.as_str().is_some_and(|path| Path::new(path).exists())
 }
 
