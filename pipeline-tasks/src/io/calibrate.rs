@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     model::{CatalogueSource, Jansky},
-    science::{Moments, SkyModel, Solution},
+    science::{Moments, SkyModel, Solution, median},
 };
 
 /// Sources beyond this distance from the phase centre are outside the first null of the beam.
@@ -194,11 +194,11 @@ impl<'i> Solved<'i> {
     fn flag_dead(&mut self) {
         let amplitude = |antenna: usize| {
             let gains = self.solutions.iter().filter_map(|s| s.gains.get(antenna));
-            median(gains.map(|gain| gain.norm()).collect()).unwrap_or(0.0)
+            median(gains.map(|gain| gain.norm())).unwrap_or(0.0)
         };
         let antennas = (0..self.present.len()).filter(|antenna| self.present[*antenna]);
         let amplitudes: Vec<_> = antennas.map(|a| (a, amplitude(a))).collect();
-        let usual = median(amplitudes.iter().map(|(_, amplitude)| *amplitude).collect());
+        let usual = median(amplitudes.iter().map(|(_, amplitude)| *amplitude));
         let limit = DEAD_BELOW * usual.unwrap_or(0.0);
         let dead = amplitudes.iter().filter(|(_, size)| *size <= limit);
         self.dead = dead.map(|(antenna, _)| *antenna).collect();
@@ -308,11 +308,6 @@ pub(super) fn antennas_of((first, second): (i32, i32)) -> (usize, usize) {
     // A negative number is no antenna; neither is the largest.
     let place = |antenna| usize::try_from(antenna).unwrap_or(usize::MAX);
     (place(first), place(second))
-}
-
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    let middle = values.len() / 2;
-    (!values.is_empty()).then(|| *values.select_nth_unstable_by(middle, f64::total_cmp).1)
 }
 
 /// A part over its whole.

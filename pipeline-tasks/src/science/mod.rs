@@ -40,7 +40,7 @@ pub use primary_beam::{AveragedBeam, AveragedBeamError, DSA_110_DISH};
 pub use projection::SinProjection;
 pub use sky_model::SkyModel;
 pub use source_finding::{Peak, Plane, find_peaks, noise};
-pub(crate) use statistics::count;
+pub(crate) use statistics::{count, median};
 pub use transits::transits;
 pub use validation::{Check, CheckLimits, Evidence, ImageNumbers, Outcome, validate, verdict};
 pub(crate) use validation::{FLUX_LIMITS, OFFSET_LIMITS};

@@ -4,7 +4,7 @@
 const DEVIATION_TO_SIGMA: f64 = 1.4826;
 
 /// The middle value, or the mean of the middle two; values that are no numbers don't count.
-pub(super) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.into_iter().filter(|value| !value.is_nan()).collect();
     values.sort_by(f64::total_cmp);
     let above = values.get(values.len() / 2)?;

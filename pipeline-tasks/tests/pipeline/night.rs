@@ -14,7 +14,7 @@ fn a_small_night_survives_a_kill_and_a_crash() -> TestResult {
     let night = Command::new(env!("CARGO_BIN_EXE_pipeline-worker"))
         .args(["night", "--groups", "3", "--antennas", "5"])
         .args(["--arrive-every", "500ms", "--kill-every", "4s"])
-        .args(["--kills-max", "1", "--folder"])
+        .args(["--kills-max", "1", "--mosaic-wait", "5s", "--folder"])
         .arg(folder.path().join("night"))
         .arg("--out")
         .arg(&out)
@@ -32,6 +32,7 @@ fn a_small_night_survives_a_kill_and_a_crash() -> TestResult {
     }
     let images = fs::read_dir(folder.path().join("night/output/images"))?;
     assert_eq!(images.count(), 6, "an image and a record of each");
+    assert_eq!(facts["mosaics"]["count"], 1, "{facts}");
     assert!(facts["memory_bytes"]["wsclean"].is_u64(), "{facts}");
     assert!(fs::read_to_string(out)?.contains("| image |"));
     Ok(())

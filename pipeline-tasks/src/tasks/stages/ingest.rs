@@ -6,7 +6,7 @@ use absurd_sdk::{LogLevel, Reporter, TaskError, TaskResult};
 
 use super::{finally, in_background};
 use crate::{
-    io::{Uvh5, convert, read_catalogue, read_vla_calibrators, write_whole},
+    io::{PartName, Uvh5, convert, read_catalogue, read_vla_calibrators},
     model::{CatalogueSource, GroupId, ObservationGroup, SubbandFile, cluster},
     tasks::{
         params::{Inputs, Outputs, StageParams},
@@ -36,7 +36,7 @@ pub(in crate::tasks) async fn catalog_setup(
             let path = first.display();
             TaskError::terminal(TaskError::msg(format!("{path} says no declination")))
         })?;
-        let catalogue = strip(&tools, declination.to_degrees().0)?;
+        let catalogue = strip(&tools, files.id(), declination.to_degrees().0)?;
         Ok(Outputs {
             catalogue_path: Some(catalogue),
             ..Outputs::default()
@@ -46,8 +46,9 @@ pub(in crate::tasks) async fn catalog_setup(
 }
 
 /// The file of a strip. Its name says of what it was made, so that another catalogue makes
-/// another file.
-fn strip(tools: &Toolbox, declination: f64) -> TaskResult<PathBuf> {
+/// another file. Groups share it; it is made in the folder of one group, which also sweeps what a
+/// killed worker leaves of it.
+fn strip(tools: &Toolbox, group: GroupId, declination: f64) -> TaskResult<PathBuf> {
     let sources = sources(tools)?;
     let near = |source: &CatalogueSource| {
         (source.position.dec.to_degrees().0 - declination).abs() <= STRIP_DEGREES
@@ -56,10 +57,16 @@ fn strip(tools: &Toolbox, declination: f64) -> TaskResult<PathBuf> {
     let text = serde_json::to_vec_pretty(&sources)?;
     let digest = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, &text).simple();
     let folder = tools.catalogues();
-    let place = folder.join(format!("dec{declination:+05.1}_{digest}.json"));
+    let name = format!("dec{declination:+05.1}_{digest}.json");
+    let place = folder.join(&name);
     if !place.exists() {
-        std::fs::create_dir_all(folder)?;
-        write_whole(&place, text)?;
+        let own = tools.work(group);
+        for folder in [&own, &folder] {
+            std::fs::create_dir_all(folder)?;
+        }
+        let part = PartName::of(&own.join(name));
+        std::fs::write(part.path(), text)?;
+        part.put_in_place(&place)?;
     }
     Ok(place)
 }

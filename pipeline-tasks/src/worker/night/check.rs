@@ -9,7 +9,7 @@ use std::{
 use absurd_sdk::{CheckpointRecord, Client, DeadLetterFilter, RunRecord, TaskSummary};
 use jiff::Timestamp;
 
-use super::{WorkerError, delivery::Observations, entries, night, process_groups};
+use super::{WorkerError, delivery::Observations, entries, night, tasks_named};
 use crate::tasks::Journal;
 
 /// What came of the night.
@@ -32,7 +32,7 @@ pub(super) async fn check(
     output: &Path,
     observations: &Observations,
 ) -> Result<Outcome, WorkerError> {
-    let tasks = process_groups(client).await?;
+    let tasks = tasks_named(client, "process-group").await?;
     let keys: BTreeSet<Option<String>> = tasks
         .iter()
         .map(|task| task.idempotency_key.clone())

@@ -36,6 +36,8 @@ pub(super) struct Observations {
     pub(super) groups: Vec<(GroupId, PathBuf)>,
     /// What each holds, in words.
     pub(super) size: String,
+    /// What they all look at.
+    pub(super) sky: Vec<CatalogueSource>,
 }
 
 impl Observations {
@@ -86,7 +88,7 @@ impl Observations {
             like.integrations,
             megabytes(bytes)
         );
-        Ok(Self { groups, size })
+        Ok(Self { groups, size, sky })
     }
 
     /// All files in the order of their arrival, each with its moment in observations from the

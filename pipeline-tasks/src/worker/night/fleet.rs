@@ -1,9 +1,6 @@
 //! The processes of a night: a bridge and two workers.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
@@ -14,29 +11,41 @@ use super::{WorkerError, memory::children_of, night};
 pub(super) const QUEUE: &str = "dsa110-pipeline";
 /// Short, so that nobody waits long for a killed worker's work.
 const LEASE: &str = "5s";
+/// When workers look for windows of mosaics, as a cron pattern with seconds.
+const MOSAIC_SCHEDULE: &str = "*/5 * * * * *";
 
 /// The processes; they end with it.
 #[derive(Debug)]
 pub(super) struct Fleet {
-    folder: PathBuf,
-    url: String,
+    site: Site,
     bridge: Child,
     /// The one that was started longest ago comes first.
     workers: Vec<Child>,
 }
 
+/// What all processes are told.
+#[derive(Debug)]
+pub(super) struct Site {
+    /// The folder of the night.
+    pub(super) folder: PathBuf,
+    /// The database.
+    pub(super) url: String,
+    /// How long windows that lack groups wait for them.
+    pub(super) mosaic_wait: Duration,
+}
+
 impl Fleet {
-    pub(super) fn start(folder: &Path, url: &str) -> Result<Self, WorkerError> {
-        let bridge = command(folder, url)?
+    pub(super) fn start(site: Site) -> Result<Self, WorkerError> {
+        let bridge = site
+            .command()?
             .args(["bridge", "--settle", "2s", "--scan-interval", "500ms"])
             .args(["--disk-min", "1GB"])
             .spawn()
             .map_err(WorkerError::file("the bridge"))?;
         Ok(Self {
-            folder: folder.to_owned(),
-            url: url.to_owned(),
+            workers: vec![site.worker()?, site.worker()?],
+            site,
             bridge,
-            workers: vec![worker(folder, url)?, worker(folder, url)?],
         })
     }
 
@@ -66,7 +75,7 @@ impl Fleet {
         let id = oldest.id().unwrap_or_default();
         let at_work = !children_of(id).is_empty();
         oldest.kill().await.map_err(WorkerError::file("a worker"))?;
-        self.workers.push(worker(&self.folder, &self.url)?);
+        self.workers.push(self.site.worker()?);
         Ok((id, at_work))
     }
 
@@ -85,24 +94,31 @@ impl Fleet {
     }
 }
 
-fn worker(folder: &Path, url: &str) -> Result<Child, WorkerError> {
-    command(folder, url)?
-        .args(["worker", "--lease", LEASE])
-        .spawn()
-        .map_err(WorkerError::file("a worker"))
-}
+impl Site {
+    fn worker(&self) -> Result<Child, WorkerError> {
+        self.command()?
+            .args(["worker", "--lease", LEASE])
+            .spawn()
+            .map_err(WorkerError::file("a worker"))
+    }
 
-fn command(folder: &Path, url: &str) -> Result<Command, WorkerError> {
-    let program = std::env::current_exe().map_err(WorkerError::file("this program"))?;
-    let mut command = Command::new(program);
-    command
-        .env("ABSURD_DATABASE_URL", url)
-        .env("ABSURD_QUEUE_NAME", QUEUE)
-        .env("ABSURD_WORKER_CONCURRENCY", "1")
-        .env("PIPELINE_INPUT_DIR", folder.join("incoming"))
-        .env("PIPELINE_OUTPUT_DIR", folder.join("output"))
-        .env("PIPELINE_CATALOGUE", folder.join("catalogue.csv"))
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    Ok(command)
+    fn command(&self) -> Result<Command, WorkerError> {
+        let program = std::env::current_exe().map_err(WorkerError::file("this program"))?;
+        let mut command = Command::new(program);
+        command
+            .env("ABSURD_DATABASE_URL", &self.url)
+            .env("ABSURD_QUEUE_NAME", QUEUE)
+            .env("ABSURD_WORKER_CONCURRENCY", "1")
+            .env("PIPELINE_INPUT_DIR", self.folder.join("incoming"))
+            .env("PIPELINE_OUTPUT_DIR", self.folder.join("output"))
+            .env("PIPELINE_CATALOGUE", self.folder.join("catalogue.csv"))
+            .env("PIPELINE_MOSAIC_SCHEDULE", MOSAIC_SCHEDULE)
+            .env(
+                "PIPELINE_MOSAIC_WAIT_SEC",
+                self.mosaic_wait.as_secs().to_string(),
+            )
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        Ok(command)
+    }
 }

@@ -7,6 +7,7 @@ mod memory;
 
 mod check;
 mod fleet;
+mod mosaics;
 
 mod report;
 
@@ -24,7 +25,7 @@ use tokio::time::{Instant, sleep};
 use self::{
     check::check,
     delivery::{Observations, deliver},
-    fleet::Fleet,
+    fleet::{Fleet, Site},
     memory::Peaks,
     report::{Report, reference_conversion},
 };
@@ -63,6 +64,9 @@ pub struct NightArgs {
     /// No more kills than these.
     #[arg(long)]
     pub kills_max: Option<usize>,
+    /// How long windows of mosaics that lack groups wait for them.
+    #[arg(long, default_value = "60s", value_parser = period)]
+    pub mosaic_wait: Duration,
     /// The order of arrival follows from it.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -109,13 +113,18 @@ pub async fn run(arguments: &NightArgs) -> Result<(), WorkerError> {
     client.create_queue().await?;
 
     let begin = Instant::now();
-    let mut fleet = Fleet::start(&folder, &database.url("postgres"))?;
+    let mut fleet = Fleet::start(Site {
+        folder: folder.clone(),
+        url: database.url("postgres"),
+        mosaic_wait: arguments.mosaic_wait,
+    })?;
     let arrival = tokio::spawn(deliver(
         observations.files(arguments.seed),
         incoming,
         arguments.arrive_every,
     ));
-    let watched = watch(&client, &database, &mut fleet, arguments).await;
+    let windows = mosaics::expected(&observations).len();
+    let watched = watch(&client, &database, &mut fleet, arguments, windows).await;
     let stopped = fleet.stop().await;
     // A file that could not arrive is why the night did not end.
     if arrival.is_finished() {
@@ -125,7 +134,9 @@ pub async fn run(arguments: &NightArgs) -> Result<(), WorkerError> {
     stopped?;
     let took = begin.elapsed();
 
-    let outcome = check(&client, &folder.join("output"), &observations).await?;
+    let output = folder.join("output");
+    let outcome = check(&client, &output, &observations).await?;
+    let mosaics = mosaics::check(&client, &output, &observations).await?;
     let reference = match &arguments.pyuvdata {
         Some(python) => Some(reference_conversion(python, &folder, &observations)?),
         None => None,
@@ -136,6 +147,7 @@ pub async fn run(arguments: &NightArgs) -> Result<(), WorkerError> {
         took,
         disturbances,
         outcome,
+        mosaics,
         memory: peaks.highest(),
         reference,
     };
@@ -159,38 +171,31 @@ fn simulation(arguments: &NightArgs) -> Simulation {
     }
 }
 
-/// Kills and restarts until all observations are done.
+/// Kills and restarts until all observations are done and all windows are mosaics.
 async fn watch(
     client: &Client,
     database: &Postgres,
     fleet: &mut Fleet,
     arguments: &NightArgs,
+    windows: usize,
 ) -> Result<(Disturbances, Peaks), WorkerError> {
     let mut disturbances = Disturbances::default();
     let mut peaks = Peaks::default();
     let (mut last_kill, mut last_news) = (Instant::now(), Instant::now());
-    let mut done = 0;
+    let (mut done, mut mosaics) = (0, 0);
     loop {
         peaks.look(&fleet.processes());
         fleet.check()?;
-        let tasks = process_groups(client).await?;
-        if let Some(failed) = tasks.iter().find(|task| task.state == TaskState::Failed) {
-            let task = failed.task_id;
-            let runs = client.list_runs(task).await?;
-            let why = runs
-                .into_iter()
-                .next_back()
-                .and_then(|run| run.failure_reason);
-            let why = why.unwrap_or_default();
-            return Err(night(format!("task {task} failed for good: {why}")));
+        let completed = completed(client, "process-group").await?;
+        let put_together = self::completed(client, mosaics::TASK).await?;
+        if (completed, put_together) != (done, mosaics) {
+            (done, mosaics, last_news) = (completed, put_together, Instant::now());
+            println!(
+                "{done} of {} observations and {mosaics} of {windows} mosaics are done.",
+                arguments.groups
+            );
         }
-        let completed = |task: &&TaskSummary| task.state == TaskState::Completed;
-        let completed = tasks.iter().filter(completed).count();
-        if completed != done {
-            (done, last_news) = (completed, Instant::now());
-            println!("{done} of {} are done.", arguments.groups);
-        }
-        let is_over = done == arguments.groups;
+        let is_over = done == arguments.groups && mosaics == windows;
         if is_over && disturbances.restarts > 0 {
             return Ok((disturbances, peaks));
         }
@@ -218,11 +223,27 @@ fn is_kill_due(arguments: &NightArgs, done: Disturbances, last: Instant) -> bool
     done.kills < most && last.elapsed() >= arguments.kill_every
 }
 
-/// All tasks of observations; none twice.
-async fn process_groups(client: &Client) -> Result<Vec<TaskSummary>, WorkerError> {
+/// How many tasks of a name are completed. None may have failed for good.
+async fn completed(client: &Client, name: &str) -> Result<usize, WorkerError> {
+    let mut completed = 0;
+    for task in tasks_named(client, name).await? {
+        if task.state == TaskState::Failed {
+            let id = task.task_id;
+            let runs = client.list_runs(id).await?;
+            let last = runs.into_iter().next_back();
+            let why = last.and_then(|run| run.failure_reason).unwrap_or_default();
+            return Err(night(format!("task {id} ({name}) failed for good: {why}")));
+        }
+        completed += usize::from(task.state == TaskState::Completed);
+    }
+    Ok(completed)
+}
+
+/// All tasks of a name.
+async fn tasks_named(client: &Client, name: &str) -> Result<Vec<TaskSummary>, WorkerError> {
     const PAGE: u16 = 200;
     let filter = TaskFilter {
-        task_name: Some("process-group".to_owned()),
+        task_name: Some(name.to_owned()),
         ..TaskFilter::default()
     };
     let mut tasks: Vec<TaskSummary> = Vec::new();
