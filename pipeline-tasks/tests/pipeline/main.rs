@@ -10,6 +10,7 @@ mod light_curves;
 mod mosaic;
 mod mosaic_windows;
 mod night;
+mod orchestration;
 mod reader;
 mod registry;
 mod science;
