@@ -110,6 +110,63 @@ create table if not exists pipeline.mosaic_windows (
     submitted_at timestamptz not null default now()
 );
 
+-- Tasks that ended long ago, as they were when the engine forgot them. Payloads are as the engine
+-- keeps them: what is encrypted there is so here.
+create table if not exists pipeline.tasks_archive (
+    queue_name text not null,
+    task_id uuid not null,
+    task_name text not null,
+    state text not null,
+    attempts integer not null,
+    enqueue_at timestamptz not null,
+    first_started_at timestamptz,
+    ended_at timestamptz,
+    idempotency_key text,
+    headers jsonb,
+    attributes jsonb,
+    params jsonb,
+    result jsonb,
+    failure_reason jsonb,
+    archived_at timestamptz not null default now(),
+    primary key (queue_name, task_id)
+);
+create index if not exists archive_by_end on pipeline.tasks_archive (task_name, ended_at);
+
+-- Copies one batch of tasks that ended so many days ago into the archive and has the engine delete
+-- them, with events of that age: all of that or nothing. The batch is as large as the queue's
+-- policy says.
+create or replace function pipeline.archive_tasks(p_queue_name text, p_days bigint)
+returns table (tasks integer, events integer)
+language plpgsql as $$
+declare
+    ttl_seconds integer := least(p_days * 86400, 2147483647);
+    batch integer;
+    ended uuid[];
+begin
+    select cleanup_limit into strict batch from absurd.queues where queue_name = p_queue_name;
+    ended := absurd.lock_ended_tasks(p_queue_name,
+        absurd.current_time() - make_interval(secs => ttl_seconds), batch);
+    insert into pipeline.tasks_archive (queue_name, task_id, task_name, state, attempts,
+        enqueue_at, first_started_at, ended_at, idempotency_key, headers, attributes, params,
+        result, failure_reason)
+    select p_queue_name, t.task_id, t.task_name, t.state, t.attempts, t.enqueue_at,
+        t.first_started_at, t.ended_at, t.idempotency_key, t.headers, t.attributes, t.params,
+        t.completed_payload, t.failure_reason
+    from unnest(ended) e (task_id) cross join lateral absurd.get_task(p_queue_name, e.task_id) t;
+    -- The engine picks again. Somebody may have let go of an older task meanwhile, which it would
+    -- take instead of one of these; then nothing is done, and the next try takes both.
+    tasks := absurd.cleanup_tasks(p_queue_name, ttl_seconds, cardinality(ended));
+    if tasks <> cardinality(ended) or exists (select from unnest(ended) e (task_id)
+        cross join lateral absurd.get_task(p_queue_name, e.task_id))
+    then
+        raise exception 'other tasks than were archived would be deleted; try again'
+            using errcode = 'serialization_failure';
+    end if;
+    events := absurd.cleanup_events(p_queue_name, ttl_seconds, batch);
+    return next;
+end;
+$$;
+
 -- The names under which the operators' documents look for products.
 
 create or replace view pipeline.data_registry as

@@ -8,6 +8,7 @@ mod error;
 mod install;
 mod product;
 
+mod archive;
 mod caltable;
 mod changes;
 mod mosaic;
@@ -16,6 +17,7 @@ mod photometry;
 mod provenance;
 mod variability;
 
+pub use archive::{Archived, archive_tasks};
 pub use caltable::{CalTable, CalTableRecord, caltables_valid_at, record_caltable};
 pub use changes::{mark_deleted, move_product};
 pub use error::RegistryError;

@@ -8,6 +8,7 @@ use absurd_sdk::prelude::{
 };
 
 use super::{
+    leftovers::sweep_stages,
     params::{Outputs, StageParams, StageResult},
     stage::Stage,
     toolbox::Toolbox,
@@ -64,6 +65,7 @@ pub async fn conversion_job(
     job: JobParams,
     tools: State<Toolbox>,
 ) -> TaskResult<StageResult> {
+    sweep_stages(&tools, &job.params, ctx.attempt()).await?;
     let stages = [Stage::CatalogSetup, Stage::Conversion, Stage::Flag];
     let context = run_stages(ctx, &tools, job.params, &stages, None).await?;
     let outputs = context.outputs.clone();
@@ -85,6 +87,7 @@ pub async fn calibration_job(
 ) -> TaskResult<StageResult> {
     let event = format!("conversion.completed:{}", job.job_id);
     let converted: ConversionCompleted = awaited(ctx, event, job.timeout_sec).await?;
+    sweep_stages(&tools, &converted.context, ctx.attempt()).await?;
     let stages = [Stage::CalibrationSolve];
     let context = run_stages(ctx, &tools, converted.context, &stages, None).await?;
     let outputs = context.outputs.clone();
@@ -103,6 +106,7 @@ pub async fn imaging_job(
 ) -> TaskResult<StageResult> {
     let event = format!("calibration.completed:{}", job.job_id);
     let solved: CalibrationCompleted = awaited(ctx, event, job.timeout_sec).await?;
+    sweep_stages(&tools, &solved.context, ctx.attempt()).await?;
     let stages = [
         Stage::CalibrationApply,
         Stage::Imaging,
@@ -137,6 +141,7 @@ pub async fn process_calibrator(
     order: KeyedParams,
     tools: State<Toolbox>,
 ) -> TaskResult<StageResult> {
+    sweep_stages(&tools, &order.params, ctx.attempt()).await?;
     let before = [
         Stage::CatalogSetup,
         Stage::Conversion,
@@ -162,6 +167,7 @@ pub async fn process_target(
     order: KeyedParams,
     tools: State<Toolbox>,
 ) -> TaskResult<StageResult> {
+    sweep_stages(&tools, &order.params, ctx.attempt()).await?;
     let before = [Stage::CatalogSetup, Stage::Conversion, Stage::Flag];
     let mut context = run_stages(ctx, &tools, order.params, &before, None).await?;
     let event = format!("caltables.ready:{}", order.calibration_key);

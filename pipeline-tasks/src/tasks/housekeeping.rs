@@ -1,4 +1,4 @@
-//! Housekeeping: what dead workers left half-made goes, what ended long ago is forgotten.
+//! Housekeeping: what dead workers left half-made goes, what ended long ago is archived.
 
 use std::{
     collections::BTreeSet,
@@ -9,7 +9,7 @@ use std::{
 };
 
 use absurd_sdk::{
-    Client, LogLevel, QueuePolicy, TaskFilter, TaskState,
+    Client, LogLevel, TaskFilter, TaskState,
     prelude::{Context, JsonSchema, Serialize, State, TaskError, TaskResult, task},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -17,8 +17,14 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{stages::in_background, toolbox::Toolbox};
-use crate::io::{Extent, PartName};
+use super::{
+    stages::{finally, in_background},
+    toolbox::Toolbox,
+};
+use crate::{
+    io::{Extent, PartName},
+    registry::{Archived, archive_tasks},
+};
 
 /// Tasks on one page of a list.
 const PAGE: u16 = 500;
@@ -44,7 +50,8 @@ pub struct HousekeepingInputs {
     pub clean_scratch: bool,
     /// Whether tasks are counted that were taken back from silent workers.
     pub recover_stuck: bool,
-    /// Whether tasks that ended long ago are forgotten, with their checkpoints, and old events.
+    /// Whether tasks that ended long ago go into `pipeline.tasks_archive`, without their
+    /// checkpoints, and old events are forgotten.
     pub prune_completed: bool,
     /// How long ago that is.
     pub completed_retention_days: u32,
@@ -86,7 +93,7 @@ pub struct Housekept {
     /// Tasks under way that the engine has taken back from a worker that fell silent. It does so
     /// by itself, as soon as their lease is over; there is nothing left to be done about them.
     pub recovered_groups: u64,
-    /// Tasks that were forgotten.
+    /// Tasks that went into the archive.
     pub pruned_tasks: u64,
     /// The same as `cleaned_scratch`.
     pub scratch_dirs_cleaned: u64,
@@ -109,7 +116,7 @@ struct Cleaned {
 }
 
 /// Cleans up behind workers that died, counts what the engine took back from them, and, if asked
-/// to, forgets tasks that ended long ago.
+/// to, archives tasks that ended long ago.
 #[task(name = "housekeeping", max_attempts = 3, retry = exponential("5s", max = "5m"))]
 pub async fn housekeeping(
     ctx: &mut Context,
@@ -139,7 +146,7 @@ pub async fn housekeeping(
         done.stuck_groups_recovered = count;
     }
     if inputs.prune_completed {
-        let count = prune(ctx, &client, inputs.completed_retention_days).await?;
+        let count = prune(ctx, inputs.completed_retention_days).await?;
         done.pruned_tasks = count;
         done.completed_tasks_pruned = count;
     }
@@ -280,40 +287,20 @@ async fn taken_back(client: &Client) -> Result<u64, absurd_sdk::Error> {
     Ok(found.len() as u64)
 }
 
-/// Forgets what ended long ago, a batch at a time. The engine cleans up by its queue's policy, so
-/// that is set for as long as a batch takes.
-async fn prune(ctx: &mut Context, client: &Client, days: u32) -> TaskResult<u64> {
-    // Remembered, so that a worker that takes over restores what stood at first.
-    let usual: QueuePolicy = ctx
-        .step("retention", || async {
-            let policy = client.queue_policy().await?;
-            Ok::<_, absurd_sdk::Error>(QueuePolicy {
-                cleanup_ttl: policy.and_then(|(_, policy)| policy.cleanup_ttl),
-                ..QueuePolicy::default()
-            })
-        })
-        .await?;
-    let wanted = QueuePolicy {
-        cleanup_ttl: Some(format!("{days} days")),
-        ..QueuePolicy::default()
-    };
+/// Archives what ended long ago, a batch at a time: copy, deletion and checkpoint of a batch are
+/// one commit.
+async fn prune(ctx: &mut Context, days: u32) -> TaskResult<u64> {
+    let queue = ctx.queue().clone();
     let mut tasks = 0;
     loop {
-        let (usual, wanted) = (&usual, &wanted);
-        let batch: (u64, u64) = ctx
-            .step("prune", || async move {
-                client.set_queue_policy(wanted).await?;
-                let cleaned = client.clean_up(false).await;
-                client.set_queue_policy(usual).await?;
-                let sum = |(tasks, events), queue: &absurd_sdk::CleanedUp| {
-                    let add = |number: i32| u64::try_from(number).unwrap_or_default();
-                    (tasks + add(queue.tasks), events + add(queue.events))
-                };
-                Ok::<_, absurd_sdk::Error>(cleaned?.iter().fold((0, 0), sum))
+        let batch: Archived = ctx
+            .transaction("prune", async |tx| {
+                let archived = archive_tasks(tx, queue.as_str(), days).await;
+                archived.map_err(|error| finally(error.is_permanent(), error))
             })
             .await?;
-        tasks += batch.0;
-        if batch == (0, 0) {
+        tasks += batch.tasks;
+        if batch == Archived::default() {
             return Ok(tasks);
         }
     }

@@ -8,6 +8,7 @@ use absurd_sdk::prelude::{
 use jiff::civil::DateTime;
 
 use super::{
+    leftovers::sweep_mosaic,
     params::{Inputs, StageConfig},
     process_group::{Group, process_group},
     stages::{finally, in_background, observations, tile_of_group},
@@ -84,6 +85,7 @@ async fn publish(
         .clone()
         .unwrap_or_else(|| format!("mosaic_{first}_{last}"));
     let place = tools.mosaics().join(format!("{name}.fits"));
+    sweep_mosaic(tools, &place, ctx.attempt()).await?;
     let groups = order.groups.clone();
     let made: Mosaic = ctx
         .step("mosaic", || async {

@@ -6,21 +6,23 @@ use absurd_sdk::{
 };
 
 use super::{
+    leftovers::sweep_stages,
     params::{StageParams, StageResult},
     stage::{CHAINS, Stage, TaskChain},
     toolbox::Toolbox,
     workflow::run_stages,
 };
 
-/// A stage is one step of its task, so that its result survives a worker that dies while it hands
-/// it in.
-async fn one_stage(
+/// Stages are steps, also one alone: its result survives a worker that dies while it hands it in.
+/// What a killed attempt has left half-made goes before the next one begins.
+async fn stages_alone(
     ctx: &mut Context,
     tools: &Toolbox,
     params: StageParams,
-    stage: Stage,
+    stages: &[Stage],
 ) -> TaskResult<StageResult> {
-    let params = run_stages(ctx, tools, params, &[stage], None).await?;
+    sweep_stages(tools, &params, ctx.attempt()).await?;
+    let params = run_stages(ctx, tools, params, stages, None).await?;
     Ok(StageResult {
         outputs: params.outputs,
     })
@@ -36,7 +38,7 @@ macro_rules! stage_tasks {
                 params: StageParams,
                 tools: State<Toolbox>,
             ) -> TaskResult<StageResult> {
-                one_stage(ctx, &tools, params, Stage::$stage).await
+                stages_alone(ctx, &tools, params, &[Stage::$stage]).await
             }
         )*
 
@@ -94,10 +96,7 @@ pub async fn run_chain(
     tools: State<Toolbox>,
 ) -> TaskResult<StageResult> {
     let stages = stages_of(&order)?;
-    let params = run_stages(ctx, &tools, order.params, &stages, None).await?;
-    Ok(StageResult {
-        outputs: params.outputs,
-    })
+    stages_alone(ctx, &tools, order.params, &stages).await
 }
 
 fn stages_of(order: &ChainParams) -> TaskResult<Vec<Stage>> {

@@ -1,27 +1,22 @@
 //! Workers and their programs are killed at named moments: another worker finishes, no step that
 //! was remembered runs again, and the products are those of a run that nobody disturbed.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, ops::Deref, path::PathBuf, time::Duration};
 
-use absurd_sdk::{Client, RetryPolicy, RunState, TaskHandle};
-use absurd_test::{Database, eventually};
+use absurd_sdk::{RetryPolicy, RunState, TaskHandle};
+use absurd_test::eventually;
 use measurement_set::MeasurementSet;
 use pipeline_tasks::{
-    io::{FitsImage, GainTable, Simulation},
-    model::CatalogueSource,
+    io::{FitsImage, GainTable},
     tasks::{Entry, Group, Journal, Product, StageConfig, process_group, steps},
     tools::ImagingTier,
 };
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
-use tokio::process::{Child, Command};
 
-use crate::TestResult;
+use crate::{
+    TestResult,
+    killing::{Place, Site, is_alive, parts_in},
+};
 
 /// The programs of the field that `process-group` starts, and the steps they run in.
 const PROGRAMS: [(&str, &str); 3] = [
@@ -32,119 +27,40 @@ const PROGRAMS: [(&str, &str); 3] = [
 /// Two runs of `WSClean` on the same data differ by 5e-5 of the peak (measured on the shared
 /// groups with 0.44 mJy of 8.1 Jy); threads that end in another order may do somewhat more.
 const IMAGE_SPREAD: f64 = 5e-4;
-/// What a program of a run that hangs may take.
-const LIMIT: &str = "6";
+/// What a program of a run that hangs may take: more than one that does not hang takes on a
+/// machine that others keep busy.
+const LIMIT: &str = "15";
 
-/// An observation, and a folder in which each run has its own.
-struct Site {
-    folder: TempDir,
-    database: Database,
-    files: Vec<PathBuf>,
-    group: String,
+/// One task, in a place of its own.
+struct Run<'s> {
+    place: Place<'s>,
+    handle: TaskHandle<Product>,
 }
 
-impl Site {
-    async fn new() -> TestResult<Self> {
-        let folder = tempfile::tempdir()?;
-        let small = Simulation {
-            antennas: 5,
-            channels: 1,
-            integrations: 2,
-            ..Simulation::default()
-        };
-        let seen = small.write(&folder.path().join("probe"))?.into_iter();
-        let known = |(number, source): (usize, pipeline_tasks::io::PointSource)| CatalogueSource {
-            name: format!("S{number}"),
-            position: source.position,
-            flux: source.flux,
-            spectral_index: 0.0,
-        };
-        let observed = Simulation {
-            sky: seen.enumerate().map(known).collect(),
-            ..small
-        };
-        let incoming = folder.path().join("incoming");
-        observed.write(&incoming)?;
-        let mut catalogue = "name,ra_deg,dec_deg,s1400_jy,spectral_index\n".to_owned();
-        for source in &observed.sky {
-            let (ra, dec) = (source.position.ra, source.position.dec);
-            let place = format!("{},{}", ra.to_degrees().0, dec.to_degrees().0);
-            let row = format!("{},{place},{},0\n", source.name, source.flux.0);
-            catalogue.push_str(&row);
-        }
-        fs::write(folder.path().join("catalogue.csv"), catalogue)?;
-        let files = fs::read_dir(&incoming)?.map(|entry| entry.map(|entry| entry.path()));
-        Ok(Self {
-            files: files.collect::<Result<_, _>>()?,
-            folder,
-            database: Database::start().await?,
-            group: observed.group.to_string(),
-        })
-    }
+impl<'s> Deref for Run<'s> {
+    type Target = Place<'s>;
 
-    fn client(&self) -> &Client {
-        self.database.client()
+    fn deref(&self) -> &Place<'s> {
+        &self.place
     }
+}
 
-    /// Spawns the group for a run of its own.
-    async fn run(&self, name: &str) -> TestResult<Run<'_>> {
+impl<'s> Run<'s> {
+    /// Spawns the site's group.
+    async fn new(site: &'s Site, name: &str) -> TestResult<Self> {
         let group = Group {
-            file_paths: self.files.clone(),
+            file_paths: site.files.clone(),
             config: StageConfig {
                 imaging_tier: Some(ImagingTier::Development),
                 ..StageConfig::default()
             },
         };
         let soon = RetryPolicy::fixed(Duration::from_millis(100));
-        let spawn = self.client().spawn(process_group, group).retry(soon);
-        let folder = self.folder.path().join(name);
-        fs::create_dir_all(folder.join("programs"))?;
-        Ok(Run {
-            site: self,
-            folder,
+        let spawn = site.client().spawn(process_group, group).retry(soon);
+        Ok(Self {
+            place: site.place(name)?,
             handle: spawn.await?,
         })
-    }
-}
-
-/// One task, with its own folder of products and its own programs.
-struct Run<'s> {
-    site: &'s Site,
-    folder: PathBuf,
-    handle: TaskHandle<Product>,
-}
-
-impl Run<'_> {
-    fn output(&self) -> PathBuf {
-        self.folder.join("output")
-    }
-
-    fn work(&self, suffix: &str) -> PathBuf {
-        let folder = self.output().join("work").join(&self.site.group);
-        folder.join(format!("{}{suffix}", self.site.group))
-    }
-
-    /// A worker process; it dies with its handle.
-    fn worker(&self, limit: &str) -> TestResult<Child> {
-        let programs = self.folder.join("programs");
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let path = [programs].into_iter().chain(std::env::split_paths(&path));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pipeline-worker"));
-        command
-            .args(["worker", "--lease", "2s"])
-            .env("PATH", std::env::join_paths(path)?)
-            .env("ABSURD_DATABASE_URL", self.site.database.url())
-            .env("ABSURD_QUEUE_NAME", "default")
-            .env("ABSURD_WORKER_CONCURRENCY", "1")
-            .env("ABSURD_WORKER_POLL_INTERVAL_SEC", "0.1")
-            .env("ABSURD_TASK_TIMEOUT_SEC", limit)
-            .env(
-                "PIPELINE_CATALOGUE",
-                self.site.folder.path().join("catalogue.csv"),
-            )
-            .env("PIPELINE_OUTPUT_DIR", self.output())
-            .kill_on_drop(true);
-        Ok(command.spawn()?)
     }
 
     fn journal(&self) -> Vec<Entry> {
@@ -157,47 +73,6 @@ impl Run<'_> {
         let task = self.handle.task_id();
         let kept = self.site.client().list_checkpoints(task, None, 100).await?;
         Ok(kept.into_iter().map(|kept| kept.checkpoint_name).collect())
-    }
-
-    /// Puts a script of the program's name before the program: it notes its process, waits until
-    /// it is let go, and becomes the program.
-    fn hold(&self, program: &str) -> TestResult {
-        let script = self.folder.join("programs").join(program);
-        let (started, go) = (self.started(program), self.go(program));
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let real = std::env::split_paths(&path).map(|folder| folder.join(program));
-        let real = real.into_iter().find(|place| place.is_file());
-        let real = real.ok_or_else(|| format!("{program} is not installed"))?;
-        let text = format!(
-            "#!/bin/sh\necho $$ >> {}\nwhile [ ! -e {} ]; do sleep 0.05; done\nexec {} \"$@\"\n",
-            started.display(),
-            go.display(),
-            real.display()
-        );
-        fs::write(&script, text)?;
-        Ok(fs::set_permissions(
-            &script,
-            fs::Permissions::from_mode(0o755),
-        )?)
-    }
-
-    fn started(&self, program: &str) -> PathBuf {
-        self.folder.join(format!("{program}.started"))
-    }
-
-    fn go(&self, program: &str) -> PathBuf {
-        self.folder.join(format!("{program}.go"))
-    }
-
-    /// The processes that a held program ran as, once there are so many.
-    async fn starts(&self, program: &str, count: usize) -> TestResult<Vec<i32>> {
-        let place = self.started(program);
-        let read = || fs::read_to_string(&place).unwrap_or_default();
-        eventually("the program starts", async || {
-            read().lines().count() >= count
-        })
-        .await?;
-        Ok(read().lines().map(str::parse).collect::<Result<_, _>>()?)
     }
 
     /// Lets another worker finish after a kill, and checks what must hold then.
@@ -262,29 +137,8 @@ impl Expected {
     }
 }
 
-/// What is half-made in a folder or those in it.
-fn parts_in(folder: &Path) -> TestResult<Vec<PathBuf>> {
-    let mut parts = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with('.') && name.ends_with(".part") {
-            parts.push(path);
-        } else if path.is_dir() {
-            parts.extend(parts_in(&path)?);
-        }
-    }
-    Ok(parts)
-}
-
-/// A process that is there and no zombie that nobody has waited for.
-fn is_alive(process: i32) -> bool {
-    let state = fs::read_to_string(format!("/proc/{process}/stat"));
-    state.is_ok_and(|state| !state.contains(") Z "))
-}
-
 async fn undisturbed(site: &Site) -> TestResult<Expected> {
-    let run = site.run("undisturbed").await?;
+    let run = Run::new(site, "undisturbed").await?;
     let mut worker = run.worker("300")?;
     let product = run.handle.result().timeout("1m").await?;
     worker.kill().await?;
@@ -299,7 +153,7 @@ async fn a_worker_that_dies_after_any_step_loses_nothing() -> TestResult {
     let site = Site::new().await?;
     let expected = undisturbed(&site).await?;
     for step in steps() {
-        let run = site.run(&format!("after-{step}")).await?;
+        let run = Run::new(&site, &format!("after-{step}")).await?;
         let mut worker = run.worker("300")?;
         eventually("the step is remembered", async || {
             run.remembered()
@@ -319,7 +173,7 @@ async fn a_worker_that_dies_in_any_step_loses_that_step_only() -> TestResult {
     let site = Site::new().await?;
     let expected = undisturbed(&site).await?;
     for step in steps() {
-        let run = site.run(&format!("in-{step}")).await?;
+        let run = Run::new(&site, &format!("in-{step}")).await?;
         let mut worker = run.worker("300")?;
         eventually("the step begins", async || {
             run.journal().iter().any(|entry| entry.step == step)
@@ -337,7 +191,7 @@ async fn a_program_dies_with_its_worker() -> TestResult {
     let site = Site::new().await?;
     let expected = undisturbed(&site).await?;
     for (program, step) in PROGRAMS {
-        let run = site.run(&format!("with-{program}")).await?;
+        let run = Run::new(&site, &format!("with-{program}")).await?;
         run.hold(program)?;
         let mut worker = run.worker("300")?;
         let started = run.starts(program, 1).await?;
@@ -383,7 +237,7 @@ async fn a_program_that_is_killed_is_tried_again() -> TestResult {
     let site = Site::new().await?;
     let expected = undisturbed(&site).await?;
     for (program, step) in PROGRAMS {
-        let run = site.run(&format!("killed-{program}")).await?;
+        let run = Run::new(&site, &format!("killed-{program}")).await?;
         run.hold(program)?;
         let _worker = run.worker("300")?;
         let started = run.starts(program, 1).await?;
@@ -400,7 +254,7 @@ async fn a_program_that_hangs_is_killed_and_tried_again() -> TestResult {
     let site = Site::new().await?;
     let expected = undisturbed(&site).await?;
     for (program, step) in PROGRAMS {
-        let run = site.run(&format!("hung-{program}")).await?;
+        let run = Run::new(&site, &format!("hung-{program}")).await?;
         run.hold(program)?;
         let _worker = run.worker(LIMIT)?;
         tried_again(&run, (program, step), "ABSURD_TASK_TIMEOUT").await?;
@@ -413,7 +267,7 @@ async fn a_program_that_hangs_is_killed_and_tried_again() -> TestResult {
 async fn a_worker_that_wakes_up_too_late_changes_nothing() -> TestResult {
     let site = Site::new().await?;
     let expected = undisturbed(&site).await?;
-    let run = site.run("asleep").await?;
+    let run = Run::new(&site, "asleep").await?;
     run.hold("wsclean")?;
     let asleep = run.worker("300")?;
     run.starts("wsclean", 1).await?;

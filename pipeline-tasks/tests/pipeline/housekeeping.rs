@@ -7,16 +7,21 @@ use std::{
     time::Duration,
 };
 
-use absurd_sdk::{QueuePolicy, Worker, WorkerBuilder, prelude::*};
-use absurd_test::Database;
-use pipeline_tasks::tasks::{
-    HousekeepingInputs, HousekeepingParams, Housekept, Toolbox, housekeeping,
+use absurd_sdk::{QueuePolicy, RetryPolicy, TaskId, Worker, WorkerBuilder, prelude::*};
+use absurd_test::{Database, eventually};
+use pipeline_tasks::{
+    registry,
+    tasks::{HousekeepingInputs, HousekeepingParams, Housekept, Toolbox, housekeeping},
 };
+use serde_json::{Value, json};
 
 use crate::{TestResult, config};
 
 #[task(name = "observe")]
 async fn observe(_ctx: &mut Context, number: u32) -> TaskResult<u32> {
+    if number == 404 {
+        return Err(TaskError::terminal(TaskError::msg("nothing there")));
+    }
     Ok(number)
 }
 
@@ -108,10 +113,30 @@ async fn what_the_engine_took_back_is_counted() -> TestResult {
     Ok(())
 }
 
+fn prune() -> HousekeepingInputs {
+    HousekeepingInputs {
+        prune_completed: true,
+        ..HousekeepingInputs::default()
+    }
+}
+
+/// The tasks of the archive, oldest first.
+async fn archived(database: &Database) -> TestResult<Vec<TaskId>> {
+    let names: Vec<String> =
+        sqlx::query_scalar("select task_id::text from pipeline.tasks_archive order by task_id")
+            .fetch_all(database.client().pool())
+            .await?;
+    Ok(names
+        .iter()
+        .map(|name| name.parse())
+        .collect::<Result<_, _>>()?)
+}
+
 #[tokio::test]
-async fn only_old_tasks_are_forgotten_and_only_when_asked() -> TestResult {
+async fn only_old_tasks_are_archived_and_only_when_asked() -> TestResult {
     let database = Database::start().await?;
     let client = database.client();
+    registry::install(client.pool()).await?;
     let folder = tempfile::tempdir()?;
     let clock = database.clock("2026-01-26T08:00:00Z".parse()?).await?;
     let usual = QueuePolicy {
@@ -133,12 +158,28 @@ async fn only_old_tasks_are_forgotten_and_only_when_asked() -> TestResult {
     let inputs = HousekeepingInputs::default();
     let kept = keep_house(&database, folder.path(), inputs.clone()).await?;
     assert_eq!(kept.pruned_tasks, 0);
-    let prune = HousekeepingInputs {
-        prune_completed: true,
-        ..inputs
-    };
-    let done = keep_house(&database, folder.path(), prune).await?;
+    assert!(archived(&database).await?.is_empty());
+    let done = keep_house(&database, folder.path(), prune()).await?;
     assert_eq!((done.pruned_tasks, done.completed_tasks_pruned), (5, 5));
+    // With a clock that stands still, ids have no order.
+    let mut expected = tasks[..5].to_vec();
+    expected.sort_unstable();
+    assert_eq!(archived(&database).await?, expected);
+    let kept: (String, String, Value, Value, bool) = sqlx::query_as(
+        "select task_name, state, params, result, ended_at = '2026-01-26T08:00:00Z'
+         from pipeline.tasks_archive where task_id = $1::uuid",
+    )
+    .bind(tasks[3].to_string())
+    .fetch_one(client.pool())
+    .await?;
+    let expected = (
+        "observe".into(),
+        "completed".into(),
+        json!(3),
+        json!(3),
+        true,
+    );
+    assert_eq!(kept, expected);
     let (old, young) = (tasks[0], tasks[5]);
     assert_eq!(client.get_task(old).await?, None);
     assert!(client.get_task(young).await?.is_some());
@@ -148,6 +189,121 @@ async fn only_old_tasks_are_forgotten_and_only_when_asked() -> TestResult {
         Some("90 days"),
         "it is as it was"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn failures_and_cancelled_tasks_are_archived_with_their_reasons() -> TestResult {
+    let database = Database::start().await?;
+    let client = database.client();
+    registry::install(client.pool()).await?;
+    let folder = tempfile::tempdir()?;
+    let clock = database.clock("2026-01-26T08:00:00Z".parse()?).await?;
+    let cancelled = client.spawn(observe, 1).await?.task_id();
+    client.cancel(cancelled).await?;
+    let failed = client.spawn(observe, 404).idempotency_key("lost").await?;
+    worker(&database, folder.path()).run_until_idle().await?;
+    // What goes on is no matter of the archive, however old it is.
+    let waits = client.spawn(observe, 2).delay("1500h").await?.task_id();
+    clock.advance(Duration::from_hours(24 * 31)).await?;
+    let done = keep_house(&database, folder.path(), prune()).await?;
+    assert_eq!(done.pruned_tasks, 2);
+    assert!(client.get_task(waits).await?.is_some());
+    let kept: Vec<(String, Option<String>, Option<Value>)> = sqlx::query_as(
+        "select state, idempotency_key, failure_reason from pipeline.tasks_archive order by state",
+    )
+    .fetch_all(client.pool())
+    .await?;
+    assert_eq!(kept[0], ("cancelled".to_owned(), None, None));
+    assert_eq!(
+        (kept[1].0.as_str(), kept[1].1.as_deref()),
+        ("failed", Some("lost"))
+    );
+    let reason = kept[1].2.as_ref().ok_or("no reason")?;
+    assert!(reason.to_string().contains("nothing there"), "{reason}");
+    assert_eq!(client.get_task(failed.task_id()).await?, None);
+    Ok(())
+}
+
+/// A worker begins to archive, and is killed while it copies.
+async fn die_while_it_archives(database: &Database, output: &Path) -> TestResult {
+    let pool = database.client().pool();
+    // The copy waits for this lock when the worker dies.
+    let mut held = pool.begin().await?;
+    sqlx::query("lock table pipeline.tasks_archive in share mode")
+        .execute(&mut *held)
+        .await?;
+    let mut doomed = tokio::process::Command::new(env!("CARGO_BIN_EXE_pipeline-worker"))
+        .args(["worker", "--lease", "2s"])
+        .env("ABSURD_DATABASE_URL", database.url())
+        .env("ABSURD_QUEUE_NAME", "default")
+        .env("PIPELINE_OUTPUT_DIR", output)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    let waiting = async || -> TestResult<i64> {
+        let statement = "
+            select count(*) from pg_locks where not granted
+                and relation = 'pipeline.tasks_archive'::regclass
+                and database = (select oid from pg_database where datname = current_database())";
+        Ok(sqlx::query_scalar(statement).fetch_one(pool).await?)
+    };
+    eventually("the copy waits", async || {
+        waiting().await.is_ok_and(|n| n == 1)
+    })
+    .await?;
+    doomed.kill().await?;
+    held.rollback().await?;
+    // The server finds out that nobody listens any more, and rolls back.
+    let others = "
+        select count(*) from pg_stat_activity where datname = current_database()
+            and xact_start is not null and pid <> pg_backend_pid()";
+    eventually("the server gives up", async || {
+        let others = sqlx::query_scalar::<_, i64>(others).fetch_one(pool);
+        others.await.is_ok_and(|others| others == 0)
+    })
+    .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_worker_killed_while_it_archives_loses_and_doubles_nothing() -> TestResult {
+    let database = Database::start().await?;
+    let client = database.client();
+    registry::install(client.pool()).await?;
+    let folder = tempfile::tempdir()?;
+    let mut tasks = Vec::new();
+    for number in 0..3 {
+        tasks.push(client.spawn(observe, number).await?.task_id());
+    }
+    // Those of one millisecond have no order.
+    tasks.sort_unstable();
+    worker(&database, folder.path()).run_until_idle().await?;
+    let params = HousekeepingParams {
+        inputs: HousekeepingInputs {
+            completed_retention_days: 0,
+            ..prune()
+        },
+    };
+    let soon = RetryPolicy::fixed(Duration::from_millis(100));
+    let handle = client.spawn(housekeeping, params).retry(soon).await?;
+
+    die_while_it_archives(&database, folder.path()).await?;
+    assert!(archived(&database).await?.is_empty());
+    for task in &tasks {
+        assert!(
+            client.get_task(*task).await?.is_some(),
+            "it is in its queue still"
+        );
+    }
+    let successor = worker(&database, folder.path());
+    let successor = successor.poll_interval("100ms").start()?;
+    assert_eq!(handle.result().timeout("1m").await?.pruned_tasks, 3);
+    successor.stop().await?;
+    assert_eq!(archived(&database).await?, tasks);
+    for task in tasks {
+        assert_eq!(client.get_task(task).await?, None);
+    }
     Ok(())
 }
 
