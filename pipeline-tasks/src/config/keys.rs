@@ -66,9 +66,14 @@ pub(super) const VLA_CALIBRATORS: Key = key(
     "NRAO's list of calibrators of the VLA",
     "none",
 );
+pub(super) const STAGE_QUEUES: Key = key(
+    &["PIPELINE_STAGE_QUEUES"],
+    "stages that workers of other queues run: `imaging=imaging, photometry=pybdsf`",
+    "none",
+);
 
 /// All settings of the worker.
-pub(super) const KEYS: [Key; 11] = [
+pub(super) const KEYS: [Key; 12] = [
     ENABLED,
     DATABASE_URL,
     QUEUE_NAME,
@@ -80,6 +85,7 @@ pub(super) const KEYS: [Key; 11] = [
     OUTPUT_DIR,
     CATALOGUE,
     VLA_CALIBRATORS,
+    STAGE_QUEUES,
 ];
 
 /// Names the file; so it can't stand in there.

@@ -5,20 +5,26 @@ mod error;
 mod keys;
 
 mod layers;
+mod stage_queues;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use absurd_sdk::QueueName;
+
 pub use error::ConfigError;
 
 use keys::{
     CATALOGUE, CONCURRENCY, DATABASE_URL, ENABLED, INPUT_DIR, MAX_RETRIES, OUTPUT_DIR,
-    POLL_INTERVAL, QUEUE_NAME, TASK_TIMEOUT, VLA_CALIBRATORS,
+    POLL_INTERVAL, QUEUE_NAME, STAGE_QUEUES, TASK_TIMEOUT, VLA_CALIBRATORS,
 };
 use layers::{FILE, Layers};
+
+use crate::model::Stage;
 
 /// Settings of a worker.
 #[derive(Clone, PartialEq)]
@@ -43,6 +49,8 @@ pub struct Config {
     pub catalogue: Option<PathBuf>,
     /// `PIPELINE_VLA_CALIBRATORS`: NRAO's list of calibrators.
     pub vla_calibrators: Option<PathBuf>,
+    /// `PIPELINE_STAGE_QUEUES`: stages that workflows leave to workers of other queues.
+    pub stage_queues: BTreeMap<Stage, QueueName>,
 }
 
 impl Config {
@@ -76,6 +84,9 @@ impl Config {
             output: layers.text_or_default(OUTPUT_DIR)?.into(),
             catalogue: path(CATALOGUE)?,
             vla_calibrators: path(VLA_CALIBRATORS)?,
+            stage_queues: layers
+                .understood(STAGE_QUEUES, stage_queues::parse)?
+                .unwrap_or_default(),
         })
     }
 }
@@ -94,6 +105,7 @@ impl fmt::Debug for Config {
             output,
             catalogue,
             vla_calibrators,
+            stage_queues,
         } = self;
         f.debug_struct("Config")
             .field("database_url", &database_url.as_ref().map(|_| "hidden"))
@@ -106,6 +118,7 @@ impl fmt::Debug for Config {
             .field("output", output)
             .field("catalogue", catalogue)
             .field("vla_calibrators", vla_calibrators)
+            .field("stage_queues", stage_queues)
             .finish()
     }
 }
@@ -148,6 +161,7 @@ mod tests {
             output: "/stage/dsa110-contimg".into(),
             catalogue: None,
             vla_calibrators: None,
+            stage_queues: BTreeMap::new(),
         };
         assert_eq!(read(&[])?, expected);
         Ok(())

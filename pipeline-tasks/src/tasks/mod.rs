@@ -8,6 +8,7 @@ mod toolbox;
 
 mod stages;
 
+mod elsewhere;
 mod leftovers;
 mod stage;
 mod workflow;
@@ -48,7 +49,7 @@ pub use toolbox::Toolbox;
 pub fn pipeline_worker(client: &Client, tools: Toolbox) -> WorkerBuilder {
     with_stage_tasks(Worker::builder(client))
         .state(client.clone())
-        .state(tools)
+        .state(tools.with_client(client))
         .task(process_group)
         .task(run_chain)
         .task(conversion_job)

@@ -113,7 +113,10 @@ pub async fn process_group(
     let files = observation(&inputs, &tools)?;
     let id = files.id();
     let journal = Journal::in_folder(tools.work(id));
-    sweep(&tools, id, begin).await?;
+    // A stage elsewhere may be at work on this group while the workflow's worker is replaced.
+    if !tools.shares_work() {
+        sweep(&tools, id, begin).await?;
+    }
 
     ctx.step("setup", || async {
         journal.note("setup", attempt)?;

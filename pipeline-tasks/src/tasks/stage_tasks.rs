@@ -9,7 +9,7 @@ use super::{
     params::{StageParams, StageResult},
     stage::{CHAINS, Stage, TaskChain},
     toolbox::Toolbox,
-    workflow::run_stages,
+    workflow::{run_here, run_stages},
 };
 
 /// A stage is one step of its task, so that its result survives a worker that dies while it hands
@@ -20,9 +20,9 @@ async fn one_stage(
     params: StageParams,
     stage: Stage,
 ) -> TaskResult<StageResult> {
-    let params = run_stages(ctx, tools, params, &[stage], None).await?;
+    let made = run_here(ctx, tools, &params, stage, None).await?;
     Ok(StageResult {
-        outputs: params.outputs,
+        outputs: params.outputs.and(made),
     })
 }
 

@@ -12,11 +12,13 @@ mod reader;
 mod registry;
 mod science;
 mod simulation;
+mod stage_queues;
 mod stages;
 mod tiles;
 mod workflow;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -36,6 +38,7 @@ fn config(input: &Path, output: &Path) -> Config {
         output: output.to_owned(),
         catalogue: None,
         vla_calibrators: None,
+        stage_queues: BTreeMap::new(),
     }
 }
 
