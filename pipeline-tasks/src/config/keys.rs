@@ -92,7 +92,7 @@ pub(super) const KEYS: [Key; 12] = [
 pub(super) const CONFIG: &str = "PIPELINE_CONFIG";
 
 /// Names that other parts of the system read, from the environment only.
-pub(super) const ELSEWHERE: [&str; 16] = [
+pub(super) const ELSEWHERE: [&str; 18] = [
     CONFIG,
     "ABSURD_POOL_MAX_SIZE",
     "ABSURD_API_KEY",
@@ -104,6 +104,8 @@ pub(super) const ELSEWHERE: [&str; 16] = [
     "ABSURD_INTEROP_VENV",
     "ABSURD_INTEROP_VENV_04",
     "ABSURD_INTEROP_NODE",
+    "ABSURD_PYBDSF_VENV",
+    "ABSURD_CASA_VENV",
     "ABSURD_DENY_ADVISORIES",
     "PIPELINE_BRIDGE_SETTLE",
     "PIPELINE_BRIDGE_DEADLINE",

@@ -8,6 +8,7 @@ mod demo;
 mod housekeeping;
 mod mosaic;
 mod night;
+mod python_stages;
 mod reader;
 mod registry;
 mod science;

@@ -1,0 +1,238 @@
+//! The examples of stages in Python, on the queues of the pipeline.
+//!
+//! Their packages are large, so the examples run on stand-ins for them unless a variable names an
+//! environment that has the real ones.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use absurd_sdk::{Client, QueueName, TaskFilter, WorkerHandle};
+use absurd_test::Database;
+use pipeline_tasks::{
+    config::Config,
+    io::{Effects, Simulation, write_catalogue},
+    model::{CatalogueSource, Degrees, Jansky, SkyPosition, Stage},
+    tasks::{SourceFlux, Toolbox, pipeline_worker},
+};
+use serde_json::{Value, json};
+use tokio::process::{Child, Command};
+
+use crate::{TestResult, config};
+
+/// An observation, a database, and a pipeline that leaves stages to a queue.
+struct Site {
+    database: Database,
+    folder: tempfile::TempDir,
+    stages: &'static [Stage],
+    queue: &'static str,
+    /// The environment that has the real packages.
+    real: Option<PathBuf>,
+}
+
+fn sky() -> Vec<CatalogueSource> {
+    let sources = [
+        (128.728_8, 55.572_5, 8.8),
+        (128.2, 55.1, 2.0),
+        (129.6, 55.2, 1.5),
+    ];
+    let source = |(ra, dec, flux)| CatalogueSource {
+        name: format!("J{ra}"),
+        position: SkyPosition::from_degrees(ra, dec),
+        flux: Jansky(flux),
+        spectral_index: -0.5,
+    };
+    sources.map(source).into()
+}
+
+impl Site {
+    /// `variable` may name an environment that has the real packages.
+    async fn new(
+        stages: &'static [Stage],
+        queue: &'static str,
+        variable: &str,
+    ) -> TestResult<Self> {
+        let real = std::env::var_os(variable).map(PathBuf::from);
+        let folder = tempfile::tempdir()?;
+        let observed = Simulation {
+            sky: sky(),
+            // The real programs want an image that is good for something.
+            antennas: if real.is_some() { 24 } else { 12 },
+            channels: 1,
+            integrations: 6,
+            gain_amplitude: 0.1,
+            gain_phase: Degrees(60.0),
+            effects: Effects {
+                drifting_beam: true,
+                ..Effects::default()
+            },
+            ..Simulation::default()
+        };
+        observed.write(&folder.path().join("incoming"))?;
+        write_catalogue(&folder.path().join("catalog.csv"), &sky())?;
+        Ok(Self {
+            database: Database::start().await?,
+            folder,
+            stages,
+            queue,
+            real,
+        })
+    }
+
+    fn client(&self) -> &Client {
+        self.database.client()
+    }
+
+    fn trouble(&self) -> PathBuf {
+        self.folder.path().join("trouble")
+    }
+
+    /// Our worker, without the stages that Python has.
+    async fn worker(&self) -> TestResult<WorkerHandle> {
+        self.client().on_queue(self.queue)?.create_queue().await?;
+        let mut stage_queues = BTreeMap::new();
+        for stage in self.stages {
+            stage_queues.insert(*stage, QueueName::new(self.queue)?);
+        }
+        let config = Config {
+            catalogue: Some(self.folder.path().join("catalog.csv")),
+            stage_queues,
+            ..config(
+                &self.folder.path().join("incoming"),
+                &self.folder.path().join("output"),
+            )
+        };
+        let worker = pipeline_worker(self.client(), Toolbox::of(&config));
+        Ok(worker.poll_interval("100ms").start()?)
+    }
+
+    /// An example as a process, with the real packages or with stand-ins. `None`, and said so,
+    /// where Python's client is absent.
+    fn python(&self, example: &str) -> TestResult<Option<Child>> {
+        let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let clients = std::env::var_os("ABSURD_INTEROP_VENV").map(PathBuf::from);
+        let Some(home) = self.real.clone().or(clients) else {
+            println!("skipped: ABSURD_INTEROP_VENV is not set; `cargo xtask test` sets it");
+            return Ok(None);
+        };
+        let mut command = Command::new(home.join("bin/python"));
+        if self.real.is_none() {
+            command.env("PYTHONPATH", own.join("tests/pipeline/stand_ins"));
+        }
+        let started = command
+            .arg(own.join("../examples/python").join(example))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("ABSURD_DATABASE_URL", self.database.url())
+            .env("ABSURD_QUEUE_NAME", self.queue)
+            .env("STAND_IN", self.trouble())
+            .current_dir(self.folder.path())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()?;
+        Ok(Some(started))
+    }
+
+    /// Runs stages from the files on.
+    async fn chain(&self, stages: &[&str], outputs: &Value) -> TestResult<Value> {
+        let tier = if self.real.is_some() {
+            "standard"
+        } else {
+            "development"
+        };
+        let order = json!({
+            "stages": stages,
+            "params": {"config": {"imaging_tier": tier}, "outputs": outputs},
+        });
+        let spawn = self
+            .client()
+            .spawn_by_name("run-chain", order)
+            .max_attempts(1);
+        let ended = spawn.await?.result().timeout("4m").await?;
+        Ok(ended["outputs"].clone())
+    }
+
+    /// Attempts of all tasks of the other queue, the first task first.
+    async fn attempts(&self) -> TestResult<Vec<i32>> {
+        let client = self.client().on_queue(self.queue)?;
+        let tasks = client.list_tasks(&TaskFilter::default(), None, 100).await?;
+        Ok(tasks.iter().rev().map(|task| task.attempts).collect())
+    }
+}
+
+#[tokio::test]
+async fn pybdsf_measures_in_place_of_our_photometry() -> TestResult {
+    let site = Site::new(&[Stage::Photometry], "pybdsf", "ABSURD_PYBDSF_VENV").await?;
+    let Some(_python) = site.python("pybdsf_photometry.py")? else {
+        return Ok(());
+    };
+    let worker = site.worker().await?;
+    let before = [
+        "catalog-setup",
+        "conversion",
+        "flag",
+        "calibration-solve",
+        "calibration-apply",
+        "imaging",
+    ];
+    let imaged = site.chain(&before, &json!({})).await?;
+    let made = site.chain(&["photometry", "crossmatch"], &imaged).await?;
+    assert_eq!(
+        made["image_path"], imaged["image_path"],
+        "nothing is lost on the way"
+    );
+    assert!(made["crossmatch_path"].is_string(), "{made}");
+    let place = made["photometry_path"].as_str().ok_or("no photometry")?;
+    let fluxes: Vec<SourceFlux> = serde_json::from_slice(&fs::read(place)?)?;
+    let listed = sky();
+    let bright = fluxes.iter().find(|source| source.name == listed[0].name);
+    let bright = bright.ok_or_else(|| format!("{fluxes:?}"))?;
+    let apart = bright
+        .position
+        .separation(listed[0].position)
+        .to_arcseconds();
+    assert!(apart.0 < 5.0, "{apart:?}");
+    // The image is a quick look, and the source brighter below 1.4 GHz.
+    let flux = bright.photometry.flux;
+    assert!((flux.0 / listed[0].flux.0 - 1.0).abs() < 0.1, "{flux:?}");
+    assert!(
+        (bright.time.0 - 61_066.337).abs() < 0.01,
+        "{:?}",
+        bright.time
+    );
+    assert_eq!(site.attempts().await?, [1]);
+
+    if site.real.is_none() {
+        assert_eq!(fluxes[1].name, "J083600+550000");
+        // What may pass is tried again, what can't is not.
+        fs::write(site.trouble(), "once")?;
+        site.chain(&["photometry"], &imaged).await?;
+        fs::write(site.trouble(), "full")?;
+        let full = site
+            .chain(&["photometry"], &imaged)
+            .await
+            .err()
+            .ok_or("it worked")?;
+        assert!(
+            full.to_string().contains("No space left on device"),
+            "{full}"
+        );
+        assert_eq!(site.attempts().await?, [1, 2, 1]);
+        fs::remove_file(site.trouble())?;
+    }
+    let none = json!({"image_path": "/none.fits", "tile": imaged["tile"]});
+    let none = site
+        .chain(&["photometry"], &none)
+        .await
+        .err()
+        .ok_or("it worked")?;
+    assert!(
+        none.to_string().contains("/none.fits is not there"),
+        "{none}"
+    );
+    assert_eq!(site.attempts().await?.last(), Some(&1));
+    worker.stop().await?;
+    Ok(())
+}
