@@ -127,6 +127,7 @@ impl Site {
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("ABSURD_DATABASE_URL", self.database.url())
             .env("ABSURD_QUEUE_NAME", self.queue)
+            .env("PIPELINE_OUTPUT_DIR", self.folder.path().join("output"))
             .env("STAND_IN", self.trouble())
             .current_dir(self.folder.path())
             .stdout(Stdio::null())
@@ -233,6 +234,66 @@ async fn pybdsf_measures_in_place_of_our_photometry() -> TestResult {
         "{none}"
     );
     assert_eq!(site.attempts().await?.last(), Some(&1));
+    worker.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn casa_calibrates_in_place_of_our_stages() -> TestResult {
+    let stages = &[Stage::CalibrationSolve, Stage::CalibrationApply];
+    let site = Site::new(stages, "casa", "ABSURD_CASA_VENV").await?;
+    let Some(_python) = site.python("casa_calibration.py")? else {
+        return Ok(());
+    };
+    let worker = site.worker().await?;
+    let before = ["catalog-setup", "conversion", "flag"];
+    let converted = site.chain(&before, &json!({})).await?;
+    let none = site.chain(&["calibration-apply"], &converted).await;
+    let none = none.err().ok_or("there is nothing to apply")?;
+    assert!(none.to_string().contains("`outputs.caltables`"), "{none}");
+
+    let calibrate = ["calibration-solve", "calibration-apply"];
+    let made = site.chain(&calibrate, &converted).await?;
+    assert_eq!(
+        made["ms_path"], converted["ms_path"],
+        "nothing is lost on the way"
+    );
+    let tables = &made["calibration_tables"];
+    assert_eq!(
+        made["caltables"],
+        json!([tables["phases"], tables["bandpass"]])
+    );
+    for table in [&tables["phases"], &tables["bandpass"]] {
+        let table = Path::new(table.as_str().ok_or("no table")?);
+        assert!(table.join("table.dat").is_file(), "{}", table.display());
+        let stays = table.parent().and_then(Path::parent);
+        assert_eq!(
+            stays,
+            Some(site.folder.path().join("output/caltables").as_path())
+        );
+        let left = fs::read_dir(stays.ok_or("no folder")?)?.count();
+        assert_eq!(left, 1, "scratch files are gone");
+    }
+    assert!(
+        made["flagged"].as_f64().is_some_and(|share| share < 0.5),
+        "{made}"
+    );
+    assert_eq!(site.attempts().await?, [1, 1, 1]);
+
+    if site.real.is_some() {
+        let imaged = site.chain(&["imaging", "photometry"], &made).await?;
+        let place = imaged["photometry_path"].as_str().ok_or("no photometry")?;
+        let fluxes: Vec<SourceFlux> = serde_json::from_slice(&fs::read(place)?)?;
+        for source in sky() {
+            let found = fluxes.iter().find(|found| found.name == source.name);
+            let flux = found.ok_or("it is gone")?.photometry.flux;
+            println!("{} {:?} {flux:?}", source.name, source.flux);
+            assert!(
+                (flux.0 / source.flux.0 - 1.0).abs() < 0.1,
+                "{flux:?} of {source:?}"
+            );
+        }
+    }
     worker.stop().await?;
     Ok(())
 }
