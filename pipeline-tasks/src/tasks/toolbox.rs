@@ -55,6 +55,12 @@ impl Toolbox {
         }
     }
 
+    /// The same with its products under another folder.
+    #[must_use]
+    pub fn with_output(self, output: PathBuf) -> Self {
+        Self { output, ..self }
+    }
+
     /// The way to ask the engine, if there is one.
     pub fn client(&self) -> Option<&Client> {
         self.client.as_ref()
@@ -73,6 +79,11 @@ impl Toolbox {
     /// Where a file of the correlator lies: relative names are those of the input folder.
     pub fn incoming(&self, file: &Path) -> PathBuf {
         self.input.join(file)
+    }
+
+    /// Where the correlator's files arrive.
+    pub fn input(&self) -> &Path {
+        &self.input
     }
 
     /// Everything that the worker makes lies below this.

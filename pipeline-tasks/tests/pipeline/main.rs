@@ -5,6 +5,7 @@ mod catalogues;
 mod conversion;
 mod crash;
 mod demo;
+mod documented;
 mod housekeeping;
 mod mosaic;
 mod night;
