@@ -63,7 +63,15 @@ pub(super) async fn run_elsewhere(
 ) -> TaskResult<Outputs> {
     let attempt = ctx.attempt();
     let params = serde_json::to_value(params)?;
+    let configured = queue;
     loop {
+        // Kept, because the configuration may say another one when the wait goes on.
+        let queue: String = ctx
+            .step(format!("{}.queue", stage.step()), || async {
+                Ok::<_, TaskError>(configured.to_string())
+            })
+            .await?;
+        let queue = QueueName::new(queue)?;
         let child = ctx
             .spawn_by_name(stage.name(), params.clone())
             .queue(queue.as_str())
@@ -80,9 +88,10 @@ pub(super) async fn run_elsewhere(
         };
         let failure = error.child_failure().cloned();
         let was_cancelled = failure.is_none();
+        let asked = &queue;
         let seen: BadEnd = ctx
             .step(format!("{}.failed", stage.step()), || async move {
-                let is_permanent = was_cancelled || gave_up(tools, queue, task).await?;
+                let is_permanent = was_cancelled || gave_up(tools, asked, task).await?;
                 Ok::<_, TaskError>(BadEnd {
                     attempt,
                     is_permanent,
@@ -92,7 +101,7 @@ pub(super) async fn run_elsewhere(
         if seen.attempt != attempt {
             continue;
         }
-        let (stage, queue) = (stage.name(), queue.clone());
+        let stage = stage.name();
         let error = TaskError::from(match failure {
             Some(failure) => ElsewhereError::Failed {
                 stage,

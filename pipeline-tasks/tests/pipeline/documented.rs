@@ -1,13 +1,19 @@
 //! The tasks that the operators' documents call by names of their own.
 
-use std::{fs, os::unix::fs::symlink, path::Path, process::Stdio};
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use absurd_sdk::WorkerHandle;
 use absurd_test::Database;
 use pipeline_tasks::{
     config::Config,
     io::{Effects, Simulation, write_catalogue},
-    model::{CatalogueSource, Jansky, SkyPosition},
+    model::{CatalogueSource, GroupId, Jansky, SkyPosition, Stage},
     tasks::{Toolbox, pipeline_worker, steps},
 };
 use serde_json::{Value, json};
@@ -41,75 +47,111 @@ fn sky() -> Vec<CatalogueSource> {
     ]
 }
 
-#[tokio::test]
-async fn dsa110_pipeline_processes_the_group_of_one_file() -> TestResult {
-    let folder = tempfile::tempdir()?;
-    let (incoming, output) = (folder.path().join("incoming"), folder.path().join("output"));
-    let observed = Simulation {
-        sky: sky()[..2].to_vec(),
-        antennas: 12,
-        channels: 1,
-        integrations: 6,
-        effects: Effects {
-            drifting_beam: true,
-            ..Effects::default()
-        },
-        ..Simulation::default()
-    };
-    observed.write(&incoming)?;
-    // Another observation in the same folder is none of the task's business.
-    let later = Simulation {
-        group: jiff::civil::date(2026, 1, 26).at(9, 0, 0, 0).into(),
-        antennas: 3,
-        integrations: 1,
-        ..Simulation::default()
-    };
-    later.write(&incoming)?;
-    let catalogue = folder.path().join("catalog.csv");
-    write_catalogue(&catalogue, &sky())?;
-    let database = Database::start().await?;
-    let config = Config {
-        catalogue: Some(catalogue),
-        ..config(&incoming, &output)
-    };
-    pipeline_tasks::registry::install(database.client().pool()).await?;
-    let worker = start(&database, &config)?;
+/// Where imaging has a worker of its own.
+const IMAGING: &str = "imaging";
 
-    let file = incoming.join(format!("{}_sb03.hdf5", observed.group));
-    let own = folder.path().join("own");
-    let order = |calibrator: &str| {
+/// Two observations in one folder, and two workers that know their sky.
+struct Site {
+    database: Database,
+    folder: tempfile::TempDir,
+    group: GroupId,
+    worker: WorkerHandle,
+    imager: WorkerHandle,
+}
+
+impl Site {
+    async fn new() -> TestResult<Self> {
+        let folder = tempfile::tempdir()?;
+        let incoming = folder.path().join("incoming");
+        let observed = Simulation {
+            sky: sky()[..2].to_vec(),
+            antennas: 12,
+            channels: 1,
+            integrations: 6,
+            effects: Effects {
+                drifting_beam: true,
+                ..Effects::default()
+            },
+            ..Simulation::default()
+        };
+        observed.write(&incoming)?;
+        let later = Simulation {
+            group: jiff::civil::date(2026, 1, 26).at(9, 0, 0, 0).into(),
+            antennas: 3,
+            integrations: 1,
+            ..Simulation::default()
+        };
+        later.write(&incoming)?;
+        let catalogue = folder.path().join("catalog.csv");
+        write_catalogue(&catalogue, &sky())?;
+        let database = Database::start().await?;
+        pipeline_tasks::registry::install(database.client().pool()).await?;
+        let elsewhere = database.client().on_queue(IMAGING)?;
+        elsewhere.create_queue().await?;
+        let config = Config {
+            catalogue: Some(catalogue),
+            stage_queues: BTreeMap::from([(Stage::Imaging, elsewhere.queue().clone())]),
+            ..config(&incoming, &folder.path().join("output"))
+        };
+        let imager = pipeline_worker(&elsewhere, Toolbox::of(&config));
+        Ok(Self {
+            worker: start(&database, &config)?,
+            imager: imager.poll_interval("100ms").start()?,
+            database,
+            folder,
+            group: observed.group,
+        })
+    }
+
+    /// Where the task is told to put its products.
+    fn own(&self) -> PathBuf {
+        self.folder.path().join("own")
+    }
+
+    fn order(&self, calibrator: &str) -> Value {
+        let file = format!("incoming/{}_sb03.hdf5", self.group);
         json!({
-            "input_path": file,
+            "input_path": self.folder.path().join(file),
             "calibrator": calibrator,
-            "output_dir": own,
+            "output_dir": self.own(),
             "config": {"imaging_tier": "development"},
         })
-    };
+    }
+}
+
+#[tokio::test]
+async fn dsa110_pipeline_wants_its_calibrator_in_the_field() -> TestResult {
+    let site = Site::new().await?;
     for (calibrator, said) in [
         ("0137+331", "is not in the field"),
         ("3C286", "no catalogue has a calibrator `3C286`"),
     ] {
-        let refused = run(&database, "dsa110-pipeline", order(calibrator)).await;
+        let order = site.order(calibrator);
+        let refused = run(&site.database, "dsa110-pipeline", order).await;
         let refused = refused.err().ok_or("it worked")?.to_string();
         assert!(refused.contains(said), "{refused}");
     }
-    assert!(!own.exists(), "nothing is made of what is refused");
+    assert!(!site.own().exists(), "nothing is made of what is refused");
+    site.imager.stop().await?;
+    site.worker.stop().await?;
+    Ok(())
+}
 
-    let handle = database
-        .client()
-        .spawn_by_name("dsa110-pipeline", order("0834+555"))
+#[tokio::test]
+async fn dsa110_pipeline_processes_the_group_of_one_file() -> TestResult {
+    let site = Site::new().await?;
+    let client = site.database.client();
+    let handle = client
+        .spawn_by_name("dsa110-pipeline", site.order("0834+555"))
         .await?;
     let made = handle.result().timeout("5m").await?;
     assert_eq!(made["job_id"], json!(handle.task_id()));
     let beam = made["calibrator"]["beam"].as_f64();
-    assert!(
-        beam.is_some_and(|beam| beam > 0.9),
-        "{}",
-        made["calibrator"]
-    );
+    assert!(beam.is_some_and(|beam| beam > 0.9), "{made}");
     let ms = made["outputs"]["ms_path"].as_str().ok_or("no set")?;
-    assert!(ms.contains(&observed.group.to_string()) && Path::new(ms).starts_with(&own));
-    let image = own.join(format!("images/{}.fits", observed.group));
+    assert!(ms.contains(&site.group.to_string()) && Path::new(ms).starts_with(site.own()));
+    let image = site.own().join(format!("images/{}.fits", site.group));
+    let output = site.folder.path().join("output");
     assert!(image.exists() && !output.exists(), "{}", image.display());
 
     let timed = made["stage_results"].as_object().ok_or("no timings")?;
@@ -120,20 +162,18 @@ async fn dsa110_pipeline_processes_the_group_of_one_file() -> TestResult {
             "{step}: {timed:?}"
         );
     }
-    // An imager takes longer than a look into sixteen files.
+    // The imager works elsewhere, and takes longer than a look into sixteen files.
     let seconds = |step: &str| timed[step]["duration"].as_f64().unwrap_or_default();
     assert!(seconds("image") > seconds("setup"), "{timed:?}");
-    let kept = database
-        .client()
-        .list_checkpoints(handle.task_id(), None, 100)
-        .await?;
+    let kept = client.list_checkpoints(handle.task_id(), None, 100).await?;
     for step in ["workflow_init", "workflow_complete"] {
         assert!(
             kept.iter().any(|kept| kept.checkpoint_name == step),
             "{step}"
         );
     }
-    worker.stop().await?;
+    site.imager.stop().await?;
+    site.worker.stop().await?;
     Ok(())
 }
 

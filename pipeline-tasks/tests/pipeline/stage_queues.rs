@@ -377,7 +377,8 @@ async fn a_killed_worker_is_followed_by_one_that_spawns_no_second_child() -> Tes
         "{queues_there:?}"
     );
 
-    let mut second = program(&site, &queues).spawn()?;
+    // The second one would send the stage elsewhere, but it is under way.
+    let mut second = program(&site, "conversion=imaging").spawn()?;
     let converter = pipeline_worker(&site.elsewhere()?, Toolbox::of(&site.config()));
     let converter = converter.poll_interval("50ms").start()?;
     let made = chain.result().timeout("60s").await;
