@@ -21,7 +21,7 @@ from absurd_sdk import Absurd
 
 # Seconds for which a run stays claimed when this worker falls silent, and between renewals.
 LEASE = 60
-RENEWAL = 15
+RENEWAL = 5
 
 
 class PermanentError(Exception):

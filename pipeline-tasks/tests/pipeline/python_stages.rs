@@ -11,7 +11,7 @@ use std::{
 };
 
 use absurd_sdk::{Client, QueueName, TaskFilter, WorkerHandle};
-use absurd_test::Database;
+use absurd_test::{Database, eventually};
 use pipeline_tasks::{
     config::Config,
     io::{Effects, Simulation, write_catalogue},
@@ -177,10 +177,48 @@ async fn troubles_are_told_apart(site: &Site, imaged: &Value) -> TestResult {
     Ok(fs::remove_file(site.trouble())?)
 }
 
+/// The process that computes, once there is one.
+async fn computing(site: &Site) -> TestResult<u32> {
+    let place = site.trouble().with_extension("process");
+    let read = || fs::read_to_string(&place).ok()?.parse::<u32>().ok();
+    eventually("the stage computes", async || read().is_some()).await?;
+    let process = read().ok_or("it is gone")?;
+    fs::remove_file(&place)?;
+    Ok(process)
+}
+
+/// Whether a process is over; one that nobody has asked for its end is.
+fn is_over(process: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    stat.is_empty() || stat.contains(") Z ")
+}
+
+/// What computes is killed with its task, and with its worker.
+async fn a_computation_outlives_nobody(
+    site: &Site,
+    imaged: &Value,
+    mut python: Child,
+) -> TestResult {
+    fs::write(site.trouble(), "hang")?;
+    let client = site.client().on_queue(site.queue)?;
+    let params = json!({"outputs": imaged});
+    let cancelled = client.spawn_by_name("photometry", params.clone()).await?;
+    let process = computing(site).await?;
+    assert!(!is_over(process));
+    client.cancel(cancelled.task_id()).await?;
+    eventually("it is killed with its task", async || is_over(process)).await?;
+
+    client.spawn_by_name("photometry", params).await?;
+    let process = computing(site).await?;
+    python.kill().await?;
+    eventually("it is killed with its worker", async || is_over(process)).await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn pybdsf_measures_in_place_of_our_photometry() -> TestResult {
     let site = Site::new(&[Stage::Photometry], "pybdsf", "ABSURD_PYBDSF_VENV").await?;
-    let Some(_python) = site.python("pybdsf_photometry.py")? else {
+    let Some(python) = site.python("pybdsf_photometry.py")? else {
         return Ok(());
     };
     let worker = site.worker().await?;
@@ -234,6 +272,9 @@ async fn pybdsf_measures_in_place_of_our_photometry() -> TestResult {
         "{none}"
     );
     assert_eq!(site.attempts().await?.last(), Some(&1));
+    if site.real.is_none() {
+        a_computation_outlives_nobody(&site, &imaged, python).await?;
+    }
     worker.stop().await?;
     Ok(())
 }

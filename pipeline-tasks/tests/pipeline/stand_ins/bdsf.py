@@ -3,6 +3,7 @@ the same form. `STAND_IN` names a file that says how it is to behave."""
 
 import errno
 import os
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +19,9 @@ def process_image(tile, detection_image, frequency, thresh, thresh_pix, thresh_i
     if how == "once":
         trouble.unlink()
         raise RuntimeError("the machine was busy")
+    if how == "hang":
+        trouble.with_suffix(".process").write_text(str(os.getpid()))
+        time.sleep(600)
     if how == "full":
         raise OSError(errno.ENOSPC, "No space left on device")
     source = SimpleNamespace(
