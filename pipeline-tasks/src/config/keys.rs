@@ -66,6 +66,11 @@ pub(super) const VLA_CALIBRATORS: Key = key(
     "NRAO's list of calibrators of the VLA",
     "none",
 );
+pub(super) const STAGE_QUEUES: Key = key(
+    &["PIPELINE_STAGE_QUEUES"],
+    "stages that workers of other queues run: `imaging=imaging, photometry=pybdsf`",
+    "none",
+);
 
 pub(super) const MOSAIC_SCHEDULE: Key = key(
     &["PIPELINE_MOSAIC_SCHEDULE"],
@@ -79,7 +84,7 @@ pub(super) const MOSAIC_WAIT: Key = key(
 );
 
 /// All settings of the worker.
-pub(super) const KEYS: [Key; 13] = [
+pub(super) const KEYS: [Key; 14] = [
     ENABLED,
     DATABASE_URL,
     QUEUE_NAME,
@@ -93,13 +98,14 @@ pub(super) const KEYS: [Key; 13] = [
     VLA_CALIBRATORS,
     MOSAIC_SCHEDULE,
     MOSAIC_WAIT,
+    STAGE_QUEUES,
 ];
 
 /// Names the file; so it can't stand in there.
 pub(super) const CONFIG: &str = "PIPELINE_CONFIG";
 
 /// Names that other parts of the system read, from the environment only.
-pub(super) const ELSEWHERE: [&str; 16] = [
+pub(super) const ELSEWHERE: [&str; 18] = [
     CONFIG,
     "ABSURD_POOL_MAX_SIZE",
     "ABSURD_API_KEY",
@@ -111,6 +117,8 @@ pub(super) const ELSEWHERE: [&str; 16] = [
     "ABSURD_INTEROP_VENV",
     "ABSURD_INTEROP_VENV_04",
     "ABSURD_INTEROP_NODE",
+    "ABSURD_PYBDSF_VENV",
+    "ABSURD_CASA_VENV",
     "ABSURD_DENY_ADVISORIES",
     "PIPELINE_BRIDGE_SETTLE",
     "PIPELINE_BRIDGE_DEADLINE",

@@ -154,6 +154,23 @@ impl Layers {
         })
     }
 
+    /// A value that a function understands, or says why it doesn't.
+    pub(super) fn understood<T>(
+        &self,
+        key: Key,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, ConfigError> {
+        let Some(Setting { value, place }) = self.setting(key)? else {
+            return Ok(None);
+        };
+        let refused = |problem| ConfigError::Value {
+            place,
+            value: value.to_owned(),
+            problem,
+        };
+        parse(value).map(Some).map_err(refused)
+    }
+
     fn parsed<T>(
         &self,
         key: Key,

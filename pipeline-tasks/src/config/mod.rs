@@ -5,20 +5,27 @@ mod error;
 mod keys;
 
 mod layers;
+mod stage_queues;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use absurd_sdk::QueueName;
+
 pub use error::ConfigError;
 
 use keys::{
     CATALOGUE, CONCURRENCY, DATABASE_URL, ENABLED, INPUT_DIR, MAX_RETRIES, MOSAIC_SCHEDULE,
-    MOSAIC_WAIT, OUTPUT_DIR, POLL_INTERVAL, QUEUE_NAME, TASK_TIMEOUT, VLA_CALIBRATORS,
+    MOSAIC_WAIT, OUTPUT_DIR, POLL_INTERVAL, QUEUE_NAME, STAGE_QUEUES, TASK_TIMEOUT,
+    VLA_CALIBRATORS,
 };
 use layers::{FILE, Layers};
+
+use crate::model::Stage;
 
 /// Settings of a worker.
 #[derive(Clone, PartialEq)]
@@ -47,6 +54,8 @@ pub struct Config {
     pub mosaic_schedule: Option<String>,
     /// `PIPELINE_MOSAIC_WAIT_SEC`: how long windows that lack groups wait for them.
     pub mosaic_wait: Duration,
+    /// `PIPELINE_STAGE_QUEUES`: stages that workflows leave to workers of other queues.
+    pub stage_queues: BTreeMap<Stage, QueueName>,
 }
 
 impl Config {
@@ -82,6 +91,9 @@ impl Config {
             vla_calibrators: path(VLA_CALIBRATORS)?,
             mosaic_schedule: layers.text(MOSAIC_SCHEDULE)?,
             mosaic_wait: layers.seconds(MOSAIC_WAIT)?,
+            stage_queues: layers
+                .understood(STAGE_QUEUES, stage_queues::parse)?
+                .unwrap_or_default(),
         })
     }
 }
@@ -102,6 +114,7 @@ impl fmt::Debug for Config {
             vla_calibrators,
             mosaic_schedule,
             mosaic_wait,
+            stage_queues,
         } = self;
         f.debug_struct("Config")
             .field("database_url", &database_url.as_ref().map(|_| "hidden"))
@@ -116,6 +129,7 @@ impl fmt::Debug for Config {
             .field("vla_calibrators", vla_calibrators)
             .field("mosaic_schedule", mosaic_schedule)
             .field("mosaic_wait", mosaic_wait)
+            .field("stage_queues", stage_queues)
             .finish()
     }
 }
@@ -160,6 +174,7 @@ mod tests {
             vla_calibrators: None,
             mosaic_schedule: None,
             mosaic_wait: Duration::from_hours(6),
+            stage_queues: BTreeMap::new(),
         };
         assert_eq!(read(&[])?, expected);
         Ok(())

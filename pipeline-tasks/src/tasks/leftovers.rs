@@ -10,7 +10,7 @@
 use std::path::{Path, PathBuf};
 
 use absurd_sdk::{TaskResult, prelude::TaskError};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
     params::StageParams,
@@ -18,9 +18,6 @@ use super::{
     toolbox::Toolbox,
 };
 use crate::{io::sweep_parts, model::GroupId};
-
-/// Catalogues are shared by groups, and others may be writing theirs: nobody writes so long.
-const CATALOGUE_AGE: SignedDuration = SignedDuration::from_mins(10);
 
 /// The clock that also names parts: the database's is none for them.
 pub(super) fn now() -> Timestamp {
@@ -88,13 +85,12 @@ fn name_of(group: GroupId) -> String {
     format!("{group}.")
 }
 
-fn of_group(tools: &Toolbox, group: GroupId, before: Timestamp) -> [Place; 4] {
+fn of_group(tools: &Toolbox, group: GroupId, before: Timestamp) -> [Place; 3] {
     let name = name_of(group);
     [
         (tools.work(group), String::new(), before),
         (tools.caltables(), name.clone(), before),
         (tools.products(), name, before),
-        (tools.catalogues(), String::new(), before - CATALOGUE_AGE),
     ]
 }
 

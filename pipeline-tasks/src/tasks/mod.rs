@@ -8,6 +8,7 @@ mod toolbox;
 
 mod stages;
 
+mod elsewhere;
 mod leftovers;
 mod stage;
 mod workflow;
@@ -19,12 +20,17 @@ mod stage_tasks;
 mod variability;
 
 mod coordinated;
+mod dsa110_pipeline;
 mod mosaic;
 mod mosaic_windows;
+mod smoke;
 
 pub use coordinated::{
     JobParams, KeyedParams, calibration_job, conversion_job, imaging_job, process_calibrator,
     process_target,
+};
+pub use dsa110_pipeline::{
+    FieldCalibrator, PipelineOrder, PipelineRun, StageTiming, dsa110_pipeline,
 };
 pub use housekeeping::{HousekeepingInputs, HousekeepingParams, Housekept, housekeeping};
 pub use journal::{Entry, Journal};
@@ -35,6 +41,7 @@ pub use mosaic::{
 pub use mosaic_windows::{SubmittedWindow, SubmittedWindows, WindowsOrder, mosaic_windows};
 pub use params::{Inputs, Outputs, StageConfig, StageParams, StagePaths, StageResult};
 pub use process_group::{Group, Product, Source, process_group, steps};
+pub use smoke::{ConnectionReport, Echo, test_connection, test_task};
 pub use stage::{
     CALIBRATOR_CHAIN, CHAINS, QUICK_IMAGING_CHAIN, STANDARD_PIPELINE_CHAIN, Stage, TARGET_CHAIN,
     TaskChain, UnknownStage,
@@ -52,8 +59,11 @@ pub use variability::{LightCurveOrder, LightCurves, SkyField, light_curves};
 pub fn pipeline_worker(client: &Client, tools: Toolbox) -> WorkerBuilder {
     with_stage_tasks(Worker::builder(client))
         .state(client.clone())
-        .state(tools)
+        .state(tools.with_client(client))
         .task(process_group)
+        .task(dsa110_pipeline)
+        .task(test_task)
+        .task(test_connection)
         .task(run_chain)
         .task(conversion_job)
         .task(calibration_job)

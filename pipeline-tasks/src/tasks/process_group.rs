@@ -105,15 +105,27 @@ pub async fn process_group(
     group: Group,
     tools: State<Toolbox>,
 ) -> TaskResult<Product> {
+    process(ctx, &tools, group).await
+}
+
+/// The same as part of a task that knows more of the group.
+pub(super) async fn process(
+    ctx: &mut Context,
+    tools: &Toolbox,
+    group: Group,
+) -> TaskResult<Product> {
     let (attempt, begin) = (ctx.attempt(), now());
     let inputs = Inputs {
         file_paths: group.file_paths,
         ..Inputs::default()
     };
-    let files = observation(&inputs, &tools)?;
+    let files = observation(&inputs, tools)?;
     let id = files.id();
     let journal = Journal::in_folder(tools.work(id));
-    sweep(&tools, id, begin).await?;
+    // A stage elsewhere may be at work on this group while the workflow's worker is replaced.
+    if !tools.shares_work() {
+        sweep(tools, id, begin).await?;
+    }
 
     ctx.step("setup", || async {
         journal.note("setup", attempt)?;
@@ -127,7 +139,7 @@ pub async fn process_group(
         inputs,
         outputs: Outputs::default(),
     };
-    let params = run_stages(ctx, &tools, params, &stages(), Some(&journal)).await?;
+    let params = run_stages(ctx, tools, params, &stages(), Some(&journal)).await?;
 
     let products = tools.products();
     let raw = files.files().iter().map(|file| file.path().to_owned());
@@ -147,7 +159,7 @@ pub async fn process_group(
     })
     .await?;
     // A worker that lost its lease may have been killed after this attempt began.
-    sweep(&tools, id, now()).await?;
+    sweep(tools, id, now()).await?;
     Ok(product)
 }
 

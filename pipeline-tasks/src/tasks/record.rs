@@ -48,7 +48,14 @@ pub(super) async fn record_group(
     let set = made(ProductKind::MeasurementSet, ms.clone(), Map::new(), of_raw);
     record_product(connection, &set).await?;
     for path in &outputs.caltables {
-        let (first, last) = GainTable::span_of(path)?;
+        // Tables of other programs are folders; they are as old as the set they were solved on.
+        let (first, last) = if path.is_dir() {
+            span
+        } else {
+            GainTable::span_of(path)?
+        };
+        let mut kinds = outputs.calibration_tables.iter();
+        let kind = kinds.find(|(_, table)| *table == path);
         let quality = match serde_json::to_value(&outputs.calibration_quality)? {
             Value::Object(quality) => quality,
             _ => Map::new(),
@@ -56,7 +63,7 @@ pub(super) async fn record_group(
         let margin = VALID_HOURS * 3_600.0;
         let table = CalTable {
             product: made(ProductKind::Caltable, path.clone(), quality, of_ms.clone()),
-            table_type: "bandpass".into(),
+            table_type: kind.map_or("bandpass", |(kind, _)| kind).into(),
             valid: (first.plus(Seconds(-margin)), last.plus(Seconds(margin))),
             is_usable: true,
         };

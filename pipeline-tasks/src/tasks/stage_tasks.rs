@@ -10,21 +10,21 @@ use super::{
     params::{StageParams, StageResult},
     stage::{CHAINS, Stage, TaskChain},
     toolbox::Toolbox,
-    workflow::run_stages,
+    workflow::{run_here, run_stages},
 };
 
-/// Stages are steps, also one alone: its result survives a worker that dies while it hands it in.
+/// A stage is one step of its task: its result survives a worker that dies while it hands it in.
 /// What a killed attempt has left half-made goes before the next one begins.
-async fn stages_alone(
+async fn one_stage(
     ctx: &mut Context,
     tools: &Toolbox,
     params: StageParams,
-    stages: &[Stage],
+    stage: Stage,
 ) -> TaskResult<StageResult> {
     sweep_stages(tools, &params, ctx.attempt()).await?;
-    let params = run_stages(ctx, tools, params, stages, None).await?;
+    let made = run_here(ctx, tools, &params, stage, None).await?;
     Ok(StageResult {
-        outputs: params.outputs,
+        outputs: params.outputs.and(made),
     })
 }
 
@@ -38,7 +38,7 @@ macro_rules! stage_tasks {
                 params: StageParams,
                 tools: State<Toolbox>,
             ) -> TaskResult<StageResult> {
-                stages_alone(ctx, &tools, params, &[Stage::$stage]).await
+                one_stage(ctx, &tools, params, Stage::$stage).await
             }
         )*
 
@@ -96,7 +96,11 @@ pub async fn run_chain(
     tools: State<Toolbox>,
 ) -> TaskResult<StageResult> {
     let stages = stages_of(&order)?;
-    stages_alone(ctx, &tools, order.params, &stages).await
+    sweep_stages(&tools, &order.params, ctx.attempt()).await?;
+    let params = run_stages(ctx, &tools, order.params, &stages, None).await?;
+    Ok(StageResult {
+        outputs: params.outputs,
+    })
 }
 
 fn stages_of(order: &ChainParams) -> TaskResult<Vec<Stage>> {

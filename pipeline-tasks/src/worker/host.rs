@@ -28,6 +28,7 @@ pub async fn connect(config: &Config) -> Result<Client, WorkerError> {
 pub async fn run(config: &Config, lease: &str) -> Result<(), WorkerError> {
     let client = connect(config).await?;
     registry::install(client.pool()).await?;
+    create_queues(&client, config).await?;
     let worker = pipeline_worker(&client, Toolbox::of(config))
         .concurrency(config.concurrency)
         .poll_interval(config.poll_interval)
@@ -65,6 +66,19 @@ async fn fire(client: &Client, config: &Config) -> Result<(), absurd_sdk::Error>
         return pending().await;
     }
     Scheduler::new(client).run_until(pending()).await
+}
+
+/// Creates the queues of the configuration that are not there: its own, and those that stages go
+/// to. One that is there stays as it is.
+async fn create_queues(client: &Client, config: &Config) -> Result<(), WorkerError> {
+    let known = client.list_queues().await?;
+    let others = config.stage_queues.values();
+    for queue in [client.queue()].into_iter().chain(others) {
+        if !known.contains(queue) {
+            client.on_queue(queue.as_str())?.create_queue().await?;
+        }
+    }
+    Ok(())
 }
 
 /// Comes with SIGTERM or Ctrl-C.

@@ -7,6 +7,7 @@ mod crash;
 mod crash_tasks;
 mod demo;
 mod field_data;
+mod documented;
 mod housekeeping;
 mod interference;
 mod killing;
@@ -15,15 +16,18 @@ mod mosaic;
 mod mosaic_windows;
 mod night;
 mod orchestration;
+mod python_stages;
 mod reader;
 mod registry;
 mod science;
 mod simulation;
+mod stage_queues;
 mod stages;
 mod tiles;
 mod workflow;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -45,6 +49,7 @@ fn config(input: &Path, output: &Path) -> Config {
         vla_calibrators: None,
         mosaic_schedule: None,
         mosaic_wait: Duration::from_hours(6),
+        stage_queues: BTreeMap::new(),
     }
 }
 
