@@ -277,9 +277,7 @@ const SNR_MIN: f64 = 5.0;
 
 /// The first of the wished antennas with at least half of its data, else the fullest of all.
 fn reference_antenna(info: &SetInfo, moments: &Moments, wished: &[String]) -> usize {
-    let coverage: Vec<f64> = (0..info.antennas.len())
-        .map(|a| moments.coverage(a))
-        .collect();
+    let coverage = moments.coverage();
     let is_good = |antenna: &usize| coverage.get(*antenna).is_some_and(|share| *share >= 0.5);
     let places: BTreeMap<&str, usize> = info
         .antennas

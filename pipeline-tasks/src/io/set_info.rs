@@ -286,7 +286,7 @@ impl Array {
             let position = set.numbers("ANTENNA", "POSITION", row)?;
             let diameter = set.numbers("ANTENNA", "DISH_DIAMETER", row)?;
             if let ([x, y, z], [diameter]) = (&position[..], &diameter[..])
-                && [*x, *y, *z] != [0.0; 3]
+                && x.abs() + y.abs() + z.abs() > 0.0
             {
                 placed.push(([*x, *y, *z], *diameter));
             }

@@ -99,20 +99,25 @@ impl Moments {
         self.cells[self.start(low, high) + channel * self.polarizations + polarization]
     }
 
-    /// The share of an antenna's visibilities that are there, of those it could have if each of
+    /// The share of each antenna's visibilities that are there, of those it could have if each of
     /// its baselines had as many as the fullest one.
-    pub fn coverage(&self, antenna: usize) -> f64 {
-        let most = self.cells.iter().map(|cell| cell.count).max();
+    pub fn coverage(&self) -> Vec<f64> {
         let per_baseline = self.channels * self.polarizations;
-        let own = |other: usize| {
-            let start = self.start(antenna.min(other), antenna.max(other));
-            self.cells[start..start + per_baseline].iter()
-        };
-        let others = (0..self.antennas).filter(|other| *other != antenna);
-        let seen: f64 = others.flat_map(own).map(|cell| f64::from(cell.count)).sum();
+        let mut seen = vec![0.0; self.antennas];
+        for high in 1..self.antennas {
+            for low in 0..high {
+                let start = self.start(low, high);
+                let cells = self.cells[start..start + per_baseline].iter();
+                let own: f64 = cells.map(|cell| f64::from(cell.count)).sum();
+                seen[low] += own;
+                seen[high] += own;
+            }
+        }
+        let most = self.cells.iter().map(|cell| cell.count).max();
         #[expect(clippy::cast_precision_loss, reason = "a share needs no more")]
         let cells = (self.antennas.saturating_sub(1) * per_baseline) as f64;
-        seen / (cells * f64::from(most.unwrap_or(0))).max(1.0)
+        let could_be = (cells * f64::from(most.unwrap_or(0))).max(1.0);
+        seen.into_iter().map(|seen| seen / could_be).collect()
     }
 
     /// The sums of each `width` neighbouring channels, as one: gains that hardly change among them
@@ -146,7 +151,8 @@ impl Moments {
     /// `reference` has none.
     pub fn solve(&self, channel: usize, polarization: usize, reference: usize) -> Solution {
         let matrix = Matrix::of(self, channel, polarization);
-        let mut gains = matrix.start(reference);
+        let place = matrix.used.iter().position(|antenna| *antenna == reference);
+        let mut gains = matrix.start(place);
         let mut converged = false;
         for round in 0..ROUNDS_MAX {
             let mut next = matrix.improve(&gains);
@@ -168,34 +174,53 @@ impl Moments {
                 break;
             }
         }
-        let turn = match gains.get(reference) {
+        let turn = match place.and_then(|place| gains.get(place)) {
             Some(gain) if gain.norm() > 0.0 => gain.conj() / gain.norm(),
             _ => Complex64::ONE,
         };
         for gain in &mut gains {
             *gain *= turn;
         }
-        Solution {
-            snr: matrix.snr(&gains),
-            gains,
+        let mut solution = Solution {
+            gains: vec![Complex64::ZERO; self.antennas],
+            snr: vec![0.0; self.antennas],
             converged,
+        };
+        let found = gains.iter().zip(matrix.snr(&gains));
+        for (antenna, (gain, snr)) in matrix.used.iter().zip(found) {
+            solution.gains[*antenna] = *gain;
+            solution.snr[*antenna] = snr;
         }
+        solution
     }
 }
 
-/// The sums of one channel and polarization for every ordered pair of antennas.
+/// The sums of one channel and polarization for every ordered pair of antennas that have any.
 struct Matrix {
+    /// The antennas that have data; all else here goes by their places in this list. Some arrays
+    /// name hundreds, of which a few observe, and the work goes with the square.
+    used: Vec<usize>,
     antennas: usize,
     cells: Vec<Cell>,
 }
 
 impl Matrix {
     fn of(moments: &Moments, channel: usize, polarization: usize) -> Self {
-        let antennas = moments.antennas;
+        let cell = |low, high| moments.cell(low, high, channel, polarization);
+        let mut has_data = vec![false; moments.antennas];
+        for high in 1..moments.antennas {
+            for low in 0..high {
+                if cell(low, high).count > 0 {
+                    (has_data[low], has_data[high]) = (true, true);
+                }
+            }
+        }
+        let used: Vec<_> = (0..moments.antennas).filter(|a| has_data[*a]).collect();
+        let antennas = used.len();
         let mut cells = vec![Cell::default(); antennas * antennas];
         for high in 1..antennas {
             for low in 0..high {
-                let cell = moments.cell(low, high, channel, polarization);
+                let cell = cell(used[low], used[high]);
                 cells[low * antennas + high] = cell;
                 cells[high * antennas + low] = Cell {
                     cross: cell.cross.conj(),
@@ -203,7 +228,11 @@ impl Matrix {
                 };
             }
         }
-        Self { antennas, cells }
+        Self {
+            used,
+            antennas,
+            cells,
+        }
     }
 
     fn row(&self, antenna: usize) -> &[Cell] {
@@ -212,7 +241,7 @@ impl Matrix {
 
     /// Phases as the baselines to the reference antenna have them, one amplitude for all: the
     /// right valley, also where phases are far from zero.
-    fn start(&self, reference: usize) -> Vec<Complex64> {
+    fn start(&self, reference: Option<usize>) -> Vec<Complex64> {
         let (cross, model) = self.cells.iter().fold((0.0, 0.0), |(cross, model), cell| {
             (cross + cell.cross.norm(), model + cell.model)
         });
@@ -223,12 +252,8 @@ impl Matrix {
         };
         let gain = |antenna: usize| {
             let cells = self.row(antenna);
-            if cells.iter().all(|cell| cell.count == 0) {
-                return Complex64::ZERO;
-            }
-            let cross = cells
-                .get(reference)
-                .map_or(Complex64::ZERO, |cell| cell.cross);
+            let reference = reference.and_then(|reference| cells.get(reference));
+            let cross = reference.map_or(Complex64::ZERO, |cell| cell.cross);
             match cross.norm() {
                 0.0 => Complex64::from(amplitude),
                 norm => amplitude * cross / norm,
@@ -341,7 +366,7 @@ mod tests {
 
     #[test]
     fn channels_together_are_less_noisy_than_one() {
-        let (one, noise) = (Complex32::ONE, Complex32::new(0.0, 0.4));
+        let (one, noise) = (Complex32::ONE, Complex32::from(0.4));
         let mut moments = Moments::new(3, 5, 1);
         // The errors of neighbours cancel each other; the last channel has no neighbour.
         let data = [
@@ -401,6 +426,6 @@ mod tests {
         let solution = moments.solve(0, 0, 0);
         assert_eq!(solution.gains[2], Complex64::ZERO);
         assert!((solution.gains[0].norm() - 1.0).abs() < 1e-6);
-        assert!((moments.coverage(0) - 0.5).abs() < 1e-12);
+        assert!((moments.coverage()[0] - 0.5).abs() < 1e-12);
     }
 }
