@@ -104,6 +104,12 @@ pub fn solve(
 ) -> Result<(GainTable, GainQuality), CalibrationError> {
     let set = MeasurementSet::open(ms)?;
     let info = SetInfo::read(&set, ms)?;
+    if info.polarizations == 0 || info.longest_baseline.0 <= 0.0 {
+        return Err(CalibrationError::BadSolutions {
+            ms: ms.to_owned(),
+            problem: "the set has no two antennas with a receptor of one kind".into(),
+        });
+    }
     let near = |source: &&CatalogueSource| {
         source.position.separation(info.centre).to_degrees().0 < MODEL_RADIUS_DEGREES
     };

@@ -17,7 +17,9 @@ pub struct Moments {
     antennas: usize,
     channels: usize,
     polarizations: usize,
-    cells: Vec<Cell>,
+    /// Empty for a baseline without rows: some arrays name hundreds of antennas, of which a few
+    /// observe.
+    baselines: Vec<Vec<Cell>>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -47,12 +49,11 @@ impl Moments {
     /// Empty sums of an array.
     pub fn new(antennas: usize, channels: usize, polarizations: usize) -> Self {
         let baselines = antennas * antennas.saturating_sub(1) / 2;
-        let cells = vec![Cell::default(); baselines * channels * polarizations];
         Self {
             antennas,
             channels,
             polarizations,
-            cells,
+            baselines: vec![Vec::new(); baselines],
         }
     }
 
@@ -69,8 +70,9 @@ impl Moments {
             return;
         }
         let turned = first > second;
-        let start = self.start(first.min(second), first.max(second));
-        let cells = self.cells[start..].chunks_exact_mut(self.polarizations);
+        let cells = &mut self.baselines[place(first.min(second), first.max(second))];
+        cells.resize(self.channels * self.polarizations, Cell::default());
+        let cells = cells.chunks_exact_mut(self.polarizations);
         let rows = data
             .chunks_exact(self.polarizations)
             .zip(flags.chunks_exact(self.polarizations));
@@ -90,30 +92,27 @@ impl Moments {
         }
     }
 
-    /// The place of a baseline's first channel.
-    fn start(&self, low: usize, high: usize) -> usize {
-        (high * (high - 1) / 2 + low) * self.channels * self.polarizations
-    }
-
     fn cell(&self, low: usize, high: usize, channel: usize, polarization: usize) -> Cell {
-        self.cells[self.start(low, high) + channel * self.polarizations + polarization]
+        let cells = &self.baselines[place(low, high)];
+        let cell = cells.get(channel * self.polarizations + polarization);
+        cell.copied().unwrap_or_default()
     }
 
     /// The share of each antenna's visibilities that are there, of those it could have if each of
     /// its baselines had as many as the fullest one.
     pub fn coverage(&self) -> Vec<f64> {
-        let per_baseline = self.channels * self.polarizations;
         let mut seen = vec![0.0; self.antennas];
         for high in 1..self.antennas {
             for low in 0..high {
-                let start = self.start(low, high);
-                let cells = self.cells[start..start + per_baseline].iter();
+                let cells = self.baselines[place(low, high)].iter();
                 let own: f64 = cells.map(|cell| f64::from(cell.count)).sum();
                 seen[low] += own;
                 seen[high] += own;
             }
         }
-        let most = self.cells.iter().map(|cell| cell.count).max();
+        let cells = self.baselines.iter().flatten();
+        let most = cells.map(|cell| cell.count).max();
+        let per_baseline = self.channels * self.polarizations;
         #[expect(clippy::cast_precision_loss, reason = "a share needs no more")]
         let cells = (self.antennas.saturating_sub(1) * per_baseline) as f64;
         let could_be = (cells * f64::from(most.unwrap_or(0))).max(1.0);
@@ -129,19 +128,18 @@ impl Moments {
             self.channels.div_ceil(width),
             self.polarizations,
         );
-        let from = self.cells.chunks(self.channels * self.polarizations);
-        let into = merged.channels * merged.polarizations;
-        for (from, into) in from.zip(merged.cells.chunks_mut(into)) {
-            let parts = from.chunks(width * self.polarizations);
-            for (part, into) in parts.zip(into.chunks_mut(self.polarizations)) {
+        for (from, into) in self.baselines.iter().zip(&mut merged.baselines) {
+            for part in from.chunks(width * self.polarizations) {
+                let mut sums = vec![Cell::default(); self.polarizations];
                 for channel in part.chunks(self.polarizations) {
-                    for (sum, cell) in into.iter_mut().zip(channel) {
+                    for (sum, cell) in sums.iter_mut().zip(channel) {
                         sum.cross += cell.cross;
                         sum.model += cell.model;
                         sum.data += cell.data;
                         sum.count += cell.count;
                     }
                 }
+                into.append(&mut sums);
             }
         }
         merged
@@ -151,8 +149,8 @@ impl Moments {
     /// `reference` has none.
     pub fn solve(&self, channel: usize, polarization: usize, reference: usize) -> Solution {
         let matrix = Matrix::of(self, channel, polarization);
-        let place = matrix.used.iter().position(|antenna| *antenna == reference);
-        let mut gains = matrix.start(place);
+        let reference = matrix.used.iter().position(|antenna| *antenna == reference);
+        let mut gains = matrix.start(reference);
         let mut converged = false;
         for round in 0..ROUNDS_MAX {
             let mut next = matrix.improve(&gains);
@@ -174,7 +172,7 @@ impl Moments {
                 break;
             }
         }
-        let turn = match place.and_then(|place| gains.get(place)) {
+        let turn = match reference.and_then(|place| gains.get(place)) {
             Some(gain) if gain.norm() > 0.0 => gain.conj() / gain.norm(),
             _ => Complex64::ONE,
         };
@@ -195,10 +193,15 @@ impl Moments {
     }
 }
 
+/// The place of a baseline among all of them.
+fn place(low: usize, high: usize) -> usize {
+    high * (high - 1) / 2 + low
+}
+
 /// The sums of one channel and polarization for every ordered pair of antennas that have any.
 struct Matrix {
-    /// The antennas that have data; all else here goes by their places in this list. Some arrays
-    /// name hundreds, of which a few observe, and the work goes with the square.
+    /// The antennas that have data; all else here goes by their places in this list, for the work
+    /// goes with the square.
     used: Vec<usize>,
     antennas: usize,
     cells: Vec<Cell>,
