@@ -103,6 +103,12 @@ pub fn solve(
 ) -> Result<(GainTable, GainQuality), CalibrationError> {
     let set = MeasurementSet::open(ms)?;
     let info = SetInfo::read(&set, ms)?;
+    if info.polarizations == 0 || info.longest_baseline.0 <= 0.0 {
+        return Err(CalibrationError::BadSolutions {
+            ms: ms.to_owned(),
+            problem: "the set has no two antennas with a receptor of one kind".into(),
+        });
+    }
     let models = models(&info, catalogue);
     let middle = models.get(models.len() / 2);
     let (sources, model_flux) = middle.map_or((0, 0.0), |model| (model.len(), model.total_flux()));
@@ -277,9 +283,7 @@ const SNR_MIN: f64 = 5.0;
 
 /// The first of the wished antennas with at least half of its data, else the fullest of all.
 fn reference_antenna(info: &SetInfo, moments: &Moments, wished: &[String]) -> usize {
-    let coverage: Vec<f64> = (0..info.antennas.len())
-        .map(|a| moments.coverage(a))
-        .collect();
+    let coverage = moments.coverage();
     let is_good = |antenna: &usize| coverage.get(*antenna).is_some_and(|share| *share >= 0.5);
     let places: BTreeMap<&str, usize> = info
         .antennas

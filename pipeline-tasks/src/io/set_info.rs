@@ -64,7 +64,8 @@ pub struct SetInfo {
     pub polarizations: usize,
     /// Names of its antennas; rows name them by their place in this list.
     pub antennas: Vec<String>,
-    /// The diameter of its dishes.
+    /// The diameter of its dishes: for DSA-110 the one that the beam follows, for others the
+    /// smallest that the set says, zero if it says none.
     pub dish: Metres,
     /// The phase centre.
     pub centre: SkyPosition,
@@ -111,7 +112,7 @@ impl SetInfo {
             "FIELD",
         ] {
             match set.row_count(table)? {
-                0 => return Err(empty("visibilities")),
+                0 => return Err(empty(table)),
                 1 => {}
                 count => {
                     let problem = format!(
@@ -166,18 +167,7 @@ impl SetInfo {
     /// For each correlation the places of its two gains among the polarizations: of the first
     /// antenna's receptor and of the second's. None where a receptor has no gain.
     pub fn hands(&self) -> Vec<Option<(usize, usize)>> {
-        let parallel = self
-            .correlations
-            .iter()
-            .copied()
-            .filter(|c| is_parallel(*c));
-        let solved: Vec<u8> = parallel.map(|c| c.receptors()[0]).collect();
-        let place = |receptor: u8| solved.iter().position(|other| *other == receptor);
-        let hands = self.correlations.iter().map(|correlation| {
-            let [first, second] = correlation.receptors();
-            place(first).zip(place(second))
-        });
-        hands.collect()
+        hands(&self.correlations)
     }
 
     /// Lowest and highest channel.
@@ -225,6 +215,17 @@ fn drifts(telescope: &str) -> bool {
 fn is_parallel(correlation: Correlation) -> bool {
     let [first, second] = correlation.receptors();
     first == second
+}
+
+fn hands(correlations: &[Correlation]) -> Vec<Option<(usize, usize)>> {
+    let parallel = correlations.iter().filter(|c| is_parallel(**c));
+    let solved: Vec<u8> = parallel.map(|c| c.receptors()[0]).collect();
+    let place = |receptor: u8| solved.iter().position(|other| *other == receptor);
+    let hands = correlations.iter().map(|correlation| {
+        let [first, second] = correlation.receptors();
+        place(first).zip(place(second))
+    });
+    hands.collect()
 }
 
 fn unsuited(path: &Path, problem: String) -> SetError {
@@ -336,6 +337,20 @@ fn rows_of_times(times_s: &[f64]) -> Vec<RowsOfTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_correlation_has_the_gains_of_its_two_receptors() {
+        use Correlation::{Ll, Lr, Rl, Rr, Xx, Xy, Yx, Yy};
+        let both = [(0, 0), (1, 1)].map(Some);
+        assert_eq!(hands(&[Xx, Yy]), both);
+        // The order of the file counts, here also for the gains.
+        assert_eq!(hands(&[Yy, Xx]), both);
+        let four = [(0, 0), (0, 1), (1, 0), (1, 1)].map(Some);
+        assert_eq!(hands(&[Rr, Rl, Lr, Ll]), four);
+        // One receptor alone has gains, and what needs the other one has none.
+        assert_eq!(hands(&[Yx, Yy]), [None, Some((0, 0))]);
+        assert_eq!(hands(&[Xy]), [None]);
+    }
 
     #[test]
     fn rows_are_told_apart_by_their_times() {

@@ -17,7 +17,9 @@ pub struct Moments {
     antennas: usize,
     channels: usize,
     polarizations: usize,
-    cells: Vec<Cell>,
+    /// Empty for a baseline without rows: some arrays name hundreds of antennas, of which a few
+    /// observe.
+    baselines: Vec<Vec<Cell>>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -47,12 +49,11 @@ impl Moments {
     /// Empty sums of an array.
     pub fn new(antennas: usize, channels: usize, polarizations: usize) -> Self {
         let baselines = antennas * antennas.saturating_sub(1) / 2;
-        let cells = vec![Cell::default(); baselines * channels * polarizations];
         Self {
             antennas,
             channels,
             polarizations,
-            cells,
+            baselines: vec![Vec::new(); baselines],
         }
     }
 
@@ -69,8 +70,9 @@ impl Moments {
             return;
         }
         let turned = first > second;
-        let start = self.start(first.min(second), first.max(second));
-        let cells = self.cells[start..].chunks_exact_mut(self.polarizations);
+        let cells = &mut self.baselines[place(first.min(second), first.max(second))];
+        cells.resize(self.channels * self.polarizations, Cell::default());
+        let cells = cells.chunks_exact_mut(self.polarizations);
         let rows = data
             .chunks_exact(self.polarizations)
             .zip(flags.chunks_exact(self.polarizations));
@@ -90,29 +92,31 @@ impl Moments {
         }
     }
 
-    /// The place of a baseline's first channel.
-    fn start(&self, low: usize, high: usize) -> usize {
-        (high * (high - 1) / 2 + low) * self.channels * self.polarizations
-    }
-
     fn cell(&self, low: usize, high: usize, channel: usize, polarization: usize) -> Cell {
-        self.cells[self.start(low, high) + channel * self.polarizations + polarization]
+        let cells = &self.baselines[place(low, high)];
+        let cell = cells.get(channel * self.polarizations + polarization);
+        cell.copied().unwrap_or_default()
     }
 
-    /// The share of an antenna's visibilities that are there, of those it could have if each of
+    /// The share of each antenna's visibilities that are there, of those it could have if each of
     /// its baselines had as many as the fullest one.
-    pub fn coverage(&self, antenna: usize) -> f64 {
-        let most = self.cells.iter().map(|cell| cell.count).max();
+    pub fn coverage(&self) -> Vec<f64> {
+        let mut seen = vec![0.0; self.antennas];
+        for high in 1..self.antennas {
+            for low in 0..high {
+                let cells = self.baselines[place(low, high)].iter();
+                let own: f64 = cells.map(|cell| f64::from(cell.count)).sum();
+                seen[low] += own;
+                seen[high] += own;
+            }
+        }
+        let cells = self.baselines.iter().flatten();
+        let most = cells.map(|cell| cell.count).max();
         let per_baseline = self.channels * self.polarizations;
-        let own = |other: usize| {
-            let start = self.start(antenna.min(other), antenna.max(other));
-            self.cells[start..start + per_baseline].iter()
-        };
-        let others = (0..self.antennas).filter(|other| *other != antenna);
-        let seen: f64 = others.flat_map(own).map(|cell| f64::from(cell.count)).sum();
         #[expect(clippy::cast_precision_loss, reason = "a share needs no more")]
         let cells = (self.antennas.saturating_sub(1) * per_baseline) as f64;
-        seen / (cells * f64::from(most.unwrap_or(0))).max(1.0)
+        let could_be = (cells * f64::from(most.unwrap_or(0))).max(1.0);
+        seen.into_iter().map(|seen| seen / could_be).collect()
     }
 
     /// The sums of each `width` neighbouring channels, as one: gains that hardly change among them
@@ -124,19 +128,18 @@ impl Moments {
             self.channels.div_ceil(width),
             self.polarizations,
         );
-        let from = self.cells.chunks(self.channels * self.polarizations);
-        let into = merged.channels * merged.polarizations;
-        for (from, into) in from.zip(merged.cells.chunks_mut(into)) {
-            let parts = from.chunks(width * self.polarizations);
-            for (part, into) in parts.zip(into.chunks_mut(self.polarizations)) {
+        for (from, into) in self.baselines.iter().zip(&mut merged.baselines) {
+            for part in from.chunks(width * self.polarizations) {
+                let mut sums = vec![Cell::default(); self.polarizations];
                 for channel in part.chunks(self.polarizations) {
-                    for (sum, cell) in into.iter_mut().zip(channel) {
+                    for (sum, cell) in sums.iter_mut().zip(channel) {
                         sum.cross += cell.cross;
                         sum.model += cell.model;
                         sum.data += cell.data;
                         sum.count += cell.count;
                     }
                 }
+                into.append(&mut sums);
             }
         }
         merged
@@ -146,6 +149,7 @@ impl Moments {
     /// `reference` has none.
     pub fn solve(&self, channel: usize, polarization: usize, reference: usize) -> Solution {
         let matrix = Matrix::of(self, channel, polarization);
+        let reference = matrix.used.iter().position(|antenna| *antenna == reference);
         let mut gains = matrix.start(reference);
         let mut converged = false;
         for round in 0..ROUNDS_MAX {
@@ -168,34 +172,58 @@ impl Moments {
                 break;
             }
         }
-        let turn = match gains.get(reference) {
+        let turn = match reference.and_then(|place| gains.get(place)) {
             Some(gain) if gain.norm() > 0.0 => gain.conj() / gain.norm(),
             _ => Complex64::ONE,
         };
         for gain in &mut gains {
             *gain *= turn;
         }
-        Solution {
-            snr: matrix.snr(&gains),
-            gains,
+        let mut solution = Solution {
+            gains: vec![Complex64::ZERO; self.antennas],
+            snr: vec![0.0; self.antennas],
             converged,
+        };
+        let found = gains.iter().zip(matrix.snr(&gains));
+        for (antenna, (gain, snr)) in matrix.used.iter().zip(found) {
+            solution.gains[*antenna] = *gain;
+            solution.snr[*antenna] = snr;
         }
+        solution
     }
 }
 
-/// The sums of one channel and polarization for every ordered pair of antennas.
+/// The place of a baseline among all of them.
+fn place(low: usize, high: usize) -> usize {
+    high * (high - 1) / 2 + low
+}
+
+/// The sums of one channel and polarization for every ordered pair of antennas that have any.
 struct Matrix {
+    /// The antennas that have data; all else here goes by their places in this list, for the work
+    /// goes with the square.
+    used: Vec<usize>,
     antennas: usize,
     cells: Vec<Cell>,
 }
 
 impl Matrix {
     fn of(moments: &Moments, channel: usize, polarization: usize) -> Self {
-        let antennas = moments.antennas;
+        let cell = |low, high| moments.cell(low, high, channel, polarization);
+        let mut has_data = vec![false; moments.antennas];
+        for high in 1..moments.antennas {
+            for low in 0..high {
+                if cell(low, high).count > 0 {
+                    (has_data[low], has_data[high]) = (true, true);
+                }
+            }
+        }
+        let used: Vec<_> = (0..moments.antennas).filter(|a| has_data[*a]).collect();
+        let antennas = used.len();
         let mut cells = vec![Cell::default(); antennas * antennas];
         for high in 1..antennas {
             for low in 0..high {
-                let cell = moments.cell(low, high, channel, polarization);
+                let cell = cell(used[low], used[high]);
                 cells[low * antennas + high] = cell;
                 cells[high * antennas + low] = Cell {
                     cross: cell.cross.conj(),
@@ -203,7 +231,11 @@ impl Matrix {
                 };
             }
         }
-        Self { antennas, cells }
+        Self {
+            used,
+            antennas,
+            cells,
+        }
     }
 
     fn row(&self, antenna: usize) -> &[Cell] {
@@ -212,7 +244,7 @@ impl Matrix {
 
     /// Phases as the baselines to the reference antenna have them, one amplitude for all: the
     /// right valley, also where phases are far from zero.
-    fn start(&self, reference: usize) -> Vec<Complex64> {
+    fn start(&self, reference: Option<usize>) -> Vec<Complex64> {
         let (cross, model) = self.cells.iter().fold((0.0, 0.0), |(cross, model), cell| {
             (cross + cell.cross.norm(), model + cell.model)
         });
@@ -223,12 +255,8 @@ impl Matrix {
         };
         let gain = |antenna: usize| {
             let cells = self.row(antenna);
-            if cells.iter().all(|cell| cell.count == 0) {
-                return Complex64::ZERO;
-            }
-            let cross = cells
-                .get(reference)
-                .map_or(Complex64::ZERO, |cell| cell.cross);
+            let reference = reference.and_then(|reference| cells.get(reference));
+            let cross = reference.map_or(Complex64::ZERO, |cell| cell.cross);
             match cross.norm() {
                 0.0 => Complex64::from(amplitude),
                 norm => amplitude * cross / norm,
@@ -341,7 +369,7 @@ mod tests {
 
     #[test]
     fn channels_together_are_less_noisy_than_one() {
-        let (one, noise) = (Complex32::ONE, Complex32::new(0.0, 0.4));
+        let (one, noise) = (Complex32::ONE, Complex32::from(0.4));
         let mut moments = Moments::new(3, 5, 1);
         // The errors of neighbours cancel each other; the last channel has no neighbour.
         let data = [
@@ -401,6 +429,6 @@ mod tests {
         let solution = moments.solve(0, 0, 0);
         assert_eq!(solution.gains[2], Complex64::ZERO);
         assert!((solution.gains[0].norm() - 1.0).abs() < 1e-6);
-        assert!((moments.coverage(0) - 0.5).abs() < 1e-12);
+        assert!((moments.coverage()[0] - 0.5).abs() < 1e-12);
     }
 }
