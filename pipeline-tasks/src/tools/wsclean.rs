@@ -237,7 +237,9 @@ fn arguments(order: &ImageOrder<'_>, plan: ImagePlan) -> Vec<String> {
         &["-auto-threshold", UNMASKED_THRESHOLD]
     };
     let arguments = [
-        &["-quiet", "-j", &threads, "-mem", "20", "-use-wgridder"][..],
+        // Reordered data beside the set would stay there when the program is killed.
+        &["-quiet", "-j", &threads, "-mem", "20", "-temp-dir", "."][..],
+        &["-use-wgridder"],
         &["-name", "image", "-size", &pixels, &pixels, "-scale", &cell],
         &["-weight", "briggs", &robustness],
         &["-niter", iterations, "-mgain", "0.8"],

@@ -204,8 +204,8 @@ impl Report {
             " --profile bench-run"
         };
         let command = format!(
-            "cargo run{profile} -p pipeline-tasks --bin pipeline-worker -- night --groups {} \\\n    \
-             --antennas {} --channels {} --integrations {} --arrive-every {}ms \\\n    \
+            "cargo run{profile} -p pipeline-tasks --bin pipeline-worker -- night \\\n    \
+             --groups {} --antennas {} --channels {} --integrations {} --arrive-every {}ms \\\n    \
              --kill-every {}ms --mosaic-wait {}ms --seed {}",
             arguments.groups,
             arguments.antennas,
