@@ -5,6 +5,9 @@ use std::{ffi::c_char, path::Path, ptr};
 use super::{Handle, Message, Set, check, take, text};
 use crate::{Direction, MsError};
 
+/// Room for most cells, as positions and codes: each call opens the subtable once more.
+const USUAL: usize = 16;
+
 unsafe extern "C" {
     fn ms_string(
         set: *mut Handle,
@@ -62,11 +65,9 @@ impl Set {
         (subtable, column, row): (&str, &str, u64),
     ) -> Result<Vec<f64>, MsError> {
         let (subtable, column) = (text(subtable)?, text(column)?);
-        let mut numbers = Vec::new();
-        let mut count = 0;
-        // Asks once for the count, then for the numbers.
-        for _ in 0..2 {
-            numbers.resize(count, 0.0);
+        let mut numbers = vec![0.0; USUAL];
+        loop {
+            let mut count = 0;
             // SAFETY: as above; `numbers` has the capacity that is told.
             check(path, |message| unsafe {
                 ms_numbers(
@@ -80,8 +81,12 @@ impl Set {
                     message,
                 )
             })?;
+            let had_room = count <= numbers.len();
+            numbers.resize(count, 0.0);
+            if had_room {
+                return Ok(numbers);
+            }
         }
-        Ok(numbers)
     }
 
     pub(crate) fn phase_centre(&self, path: &Path, field: u64) -> Result<Direction, MsError> {

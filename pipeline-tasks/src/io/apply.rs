@@ -120,22 +120,26 @@ impl<'t> Fitted<'t> {
 
     /// Divides a row by its gains. What has none is flagged and zero.
     fn correct(&self, (first, second): (usize, usize), data: &mut [Complex32], flags: &mut [bool]) {
-        let cells = data.iter_mut().zip(flags).enumerate();
         let place = |antenna: usize| self.antennas.get(antenna).copied().flatten();
         let ends = place(first).zip(place(second));
         let correlations = self.hands.len();
-        for (cell, (value, flag)) in cells {
-            let channel = self.channels[cell / correlations];
-            let gains = ends.zip(self.hands[cell % correlations]);
-            let gains = gains.and_then(|((first, second), hands)| {
-                let first = self.table.gain(hands.0, channel, first);
-                first.zip(self.table.gain(hands.1, channel, second))
-            });
-            if let Some((first, second)) = gains {
-                *value /= first * second.conj();
-            } else {
-                *value = Complex32::ZERO;
-                *flag = true;
+        let data = data.chunks_exact_mut(correlations);
+        let cells = data.zip(flags.chunks_exact_mut(correlations));
+        for ((data, flags), channel) in cells.zip(&self.channels) {
+            for ((value, flag), hands) in data.iter_mut().zip(flags).zip(&self.hands) {
+                let gains = match (ends, hands) {
+                    (Some((first, second)), Some((of_first, of_second))) => {
+                        let first = self.table.gain(*of_first, *channel, first);
+                        first.zip(self.table.gain(*of_second, *channel, second))
+                    }
+                    _ => None,
+                };
+                if let Some((first, second)) = gains {
+                    *value /= first * second.conj();
+                } else {
+                    *value = Complex32::ZERO;
+                    *flag = true;
+                }
             }
         }
     }
@@ -143,11 +147,13 @@ impl<'t> Fitted<'t> {
     /// Takes away a row's changes, by channel. Sources are taken as unpolarized.
     fn hold(&self, changes: &[Complex64], data: &mut [Complex32], flags: &[bool]) {
         let correlations = self.hands.len();
-        let cells = data.iter_mut().zip(flags).enumerate();
-        for (cell, (value, flag)) in cells {
-            let hands = self.hands[cell % correlations];
-            if !flag && hands.is_some_and(|(first, second)| first == second) {
-                *value -= single(changes[cell / correlations]);
+        let data = data.chunks_exact_mut(correlations);
+        let cells = data.zip(flags.chunks_exact(correlations));
+        for ((data, flags), change) in cells.zip(changes) {
+            for ((value, flag), hands) in data.iter_mut().zip(flags).zip(&self.hands) {
+                if !flag && hands.is_some_and(|(first, second)| first == second) {
+                    *value -= single(*change);
+                }
             }
         }
     }

@@ -129,23 +129,22 @@ impl SetInfo {
             return Err(empty("visibilities"));
         }
         let correlations = set.correlations(0)?;
+        if correlations.is_empty() {
+            return Err(empty("correlations"));
+        }
         check_shape(set.shape(), &frequencies, &correlations, path)?;
-        let array = Array::read(set)?;
-        let site = array.site().ok_or_else(|| empty("antenna positions"))?;
+        let (antennas, site) = antennas(set)?;
+        let site = site.ok_or_else(|| empty("antenna positions"))?;
         let telescope = set.text("OBSERVATION", "TELESCOPE_NAME", 0)?;
         let lengths = set.uvw(0, rows)?;
         let lengths = lengths.iter().map(|[u, v, w]| u * u + v * v + w * w);
         Ok(Self {
-            dish: if drifts(&telescope) {
-                DSA_110_DISH
-            } else {
-                array.dish()
-            },
+            dish: dish(set, &telescope)?,
             telescope,
             frequencies: frequencies.into_iter().map(Hertz).collect(),
             polarizations: correlations.iter().filter(|c| is_parallel(**c)).count(),
             correlations,
-            antennas: array.names,
+            antennas,
             centre: centre(set, path)?,
             longest_baseline: Metres(lengths.fold(0.0, f64::max).sqrt()),
             integrations: rows_of_times(&set.times_s(0, rows)?),
@@ -271,46 +270,36 @@ fn centre(set: &MeasurementSet, path: &Path) -> Result<SkyPosition, SetError> {
     })
 }
 
-/// What the subtable ANTENNA says.
-struct Array {
-    names: Vec<String>,
-    /// Positions and diameters of those that stand somewhere: some writers leave empty rows for
-    /// antennas that were not used.
-    placed: Vec<(Vector, f64)>,
+/// The names of the antennas, and the middle of those that stand somewhere: some writers leave
+/// empty rows for antennas that were not used.
+fn antennas(set: &MeasurementSet) -> Result<(Vec<String>, Option<Site>), SetError> {
+    let mut names = Vec::new();
+    let (mut sum, mut placed) = ([0.0; 3], 0);
+    for row in 0..set.row_count("ANTENNA")? {
+        names.push(set.text("ANTENNA", "NAME", row)?);
+        let position = set.numbers("ANTENNA", "POSITION", row)?;
+        for (sum, axis) in sum.iter_mut().zip(&position) {
+            *sum += axis;
+        }
+        placed += usize::from(position.iter().any(|axis| axis.abs() > 0.0));
+    }
+    let middle = sum.map(|axis| axis / count(placed));
+    Ok((names, (placed > 0).then(|| Site::at_itrf(middle))))
 }
 
-impl Array {
-    fn read(set: &MeasurementSet) -> Result<Self, SetError> {
-        let (mut names, mut placed) = (Vec::new(), Vec::new());
-        for row in 0..set.row_count("ANTENNA")? {
-            names.push(set.text("ANTENNA", "NAME", row)?);
-            let position = set.numbers("ANTENNA", "POSITION", row)?;
-            let diameter = set.numbers("ANTENNA", "DISH_DIAMETER", row)?;
-            if let ([x, y, z], [diameter]) = (&position[..], &diameter[..])
-                && x.hypot(*y).hypot(*z) > 0.0
-            {
-                placed.push(([*x, *y, *z], *diameter));
-            }
-        }
-        Ok(Self { names, placed })
+/// The diameter that the beam of DSA-110 follows. Of others the smallest dish, which sees the
+/// widest field; zero where none is said.
+fn dish(set: &MeasurementSet, telescope: &str) -> Result<Metres, SetError> {
+    if drifts(telescope) {
+        return Ok(DSA_110_DISH);
     }
-
-    /// The middle of the antennas.
-    fn site(&self) -> Option<Site> {
-        let antennas = count(self.placed.len());
-        let middle = [0, 1, 2].map(|axis| {
-            let along = self.placed.iter().map(|(position, _)| position[axis]);
-            along.sum::<f64>() / antennas
-        });
-        (!self.placed.is_empty()).then(|| Site::at_itrf(middle))
+    let mut smallest: Option<f64> = None;
+    for row in 0..set.row_count("ANTENNA")? {
+        let diameter = set.numbers("ANTENNA", "DISH_DIAMETER", row)?;
+        let said = diameter.into_iter().filter(|diameter| *diameter > 0.0);
+        smallest = said.chain(smallest).reduce(f64::min);
     }
-
-    /// The smallest dish, which sees the widest field; zero where none is said.
-    fn dish(&self) -> Metres {
-        let said = self.placed.iter().map(|antenna| antenna.1);
-        let smallest = said.filter(|diameter| *diameter > 0.0).reduce(f64::min);
-        Metres(smallest.unwrap_or(0.0))
-    }
+    Ok(Metres(smallest.unwrap_or(0.0)))
 }
 
 #[expect(
