@@ -1,6 +1,6 @@
 //! Is a mosaic good? Its measures, and the limits of the three tiers.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,16 @@ pub enum MosaicTier {
     Science,
     /// The sum of many nights.
     Deep,
+}
+
+impl fmt::Display for MosaicTier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Quicklook => "quicklook",
+            Self::Science => "science",
+            Self::Deep => "deep",
+        })
+    }
 }
 
 /// What a tier takes and demands.

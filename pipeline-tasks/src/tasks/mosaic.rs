@@ -11,6 +11,7 @@ use super::{
     leftovers::sweep_mosaic,
     params::{Inputs, StageConfig},
     process_group::{Group, process_group},
+    record::record_published,
     stages::{finally, in_background, observations, tile_of_group},
     toolbox::Toolbox,
 };
@@ -54,7 +55,7 @@ pub struct PublishedMosaic {
     pub quality: MosaicQuality,
 }
 
-/// Puts the tiles of processed groups together, measures the result, and says
+/// Puts the tiles of processed groups together, measures the result, registers it, and says
 /// `mosaic.published:<path>`.
 #[task(name = "create-mosaic", max_attempts = 3, retry = exponential("5s", max = "5m"))]
 pub async fn create_mosaic(
@@ -105,6 +106,12 @@ async fn publish(
         mosaic: made,
         quality,
     };
+    let run = ctx.info().clone();
+    // Rows and checkpoint are one commit.
+    ctx.transaction("register", async |tx| {
+        record_published(tx, tools, &published, name, &run).await
+    })
+    .await?;
     let event = format!("mosaic.published:{}", published.mosaic_path.display());
     ctx.emit_event(event, &published).await?;
     Ok(published)

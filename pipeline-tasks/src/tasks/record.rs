@@ -1,4 +1,4 @@
-//! What a processed group leaves in the registry.
+//! What processed groups and mosaics leave in the registry.
 
 use std::path::PathBuf;
 
@@ -6,15 +6,17 @@ use absurd_sdk::{RunInfo, TaskError, TaskResult};
 use serde_json::{Map, Value, json};
 
 use super::{
+    mosaic::PublishedMosaic,
     process_group::Product,
-    stages::{SourceFlux, VALID_HOURS},
+    stages::{SourceFlux, VALID_HOURS, tile_of_group},
+    toolbox::Toolbox,
 };
 use crate::{
     io::{GainTable, SetInfo},
     model::{Mjd, Seconds},
     registry::{
-        self, CalTable, Measurement, PgConnection, ProductKind, Provenance, record_caltable,
-        record_photometry, record_product,
+        self, CalTable, Measurement, MosaicBuild, PgConnection, ProductId, ProductKind, Provenance,
+        record_caltable, record_mosaic, record_photometry, record_product,
     },
 };
 
@@ -83,6 +85,42 @@ pub(super) async fn record_group(
     }
     let measurements = measurements(product, span)?;
     Ok(record_photometry(connection, &measurements).await?)
+}
+
+/// Registers a mosaic, with the tiles that it was made of.
+pub(super) async fn record_published(
+    connection: &mut PgConnection,
+    tools: &Toolbox,
+    published: &PublishedMosaic,
+    name: String,
+    run: &RunInfo,
+) -> TaskResult<ProductId> {
+    let mut provenance = Provenance::of_run(run);
+    for group in &published.groups {
+        provenance = provenance.input(tile_of_group(tools, *group)?.image)?;
+    }
+    let quality = Map::from_iter([
+        ("noise_jy".to_owned(), json!(published.mosaic.effective_noise.0)),
+        ("verdict".to_owned(), json!(published.quality.verdict)),
+        ("checks".to_owned(), json!(published.quality.checks)),
+    ]);
+    // The moments at which the groups begin; their images' rows say when they end.
+    let begins = published.groups.first().zip(published.groups.last());
+    let product = registry::Product {
+        kind: ProductKind::Mosaic,
+        path: published.mosaic_path.clone(),
+        group: None,
+        observed: begins.map(|(first, last)| (first.to_mjd(), last.to_mjd())),
+        quality,
+        provenance,
+    };
+    let mosaic = MosaicBuild {
+        product,
+        name,
+        tier: published.quality.tier.to_string(),
+        groups: published.groups.clone(),
+    };
+    Ok(record_mosaic(connection, &mosaic).await?)
 }
 
 fn measurements(product: &Product, (first, last): (Mjd, Mjd)) -> TaskResult<Vec<Measurement>> {

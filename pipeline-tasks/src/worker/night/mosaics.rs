@@ -70,8 +70,9 @@ pub(super) async fn check(
             continue;
         };
         let place = folder.join(format!("mosaic_{first}_{last}.fits"));
-        files.remove(&place);
-        files.remove(&place.with_extension("weight.fits"));
+        for kind in ["fits", "weights.fits", "noise.fits"] {
+            files.remove(&place.with_extension(kind));
+        }
         let own = fluxes(&place, observations)?;
         if own.len() < SOURCES_PER_GROUP * window.groups.len() {
             let place = place.display();
