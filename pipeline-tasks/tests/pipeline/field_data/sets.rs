@@ -55,11 +55,7 @@ fn a_set_of_the_same_site_is_read() -> TestResult {
     assert!(matches!(nothing_there, CalibrationError::NoModel { .. }));
     // One point is no model of the whole sky at 28 MHz.
     let sky = [point(info.centre, 10.0)];
-    let settings = SolveSettings {
-        channels_per_gain: 8,
-        ..SolveSettings::default()
-    };
-    let refused = solve(&ms, &sky, &settings).err();
+    let refused = solve(&ms, &sky, &SolveSettings::default()).err();
     let refused = refused.ok_or("it was solved")?;
     println!("{refused}");
     assert!(
