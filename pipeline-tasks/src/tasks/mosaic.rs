@@ -124,7 +124,8 @@ async fn quality_of(tools: &Toolbox, made: &Mosaic, tier: MosaicTier) -> TaskRes
         weight: Some(made.weight.clone()),
         significance: SIGNIFICANCE,
     };
-    let found = find_sources(&search, tools.limit).await?;
+    let found = find_sources(&search, tools.limit).await;
+    let found = found.map_err(|error| finally(error.is_permanent(), error))?;
     let (image, weight) = (made.image.clone(), made.weight.clone());
     let catalogue = tools.catalogue.clone();
     in_background(move || {

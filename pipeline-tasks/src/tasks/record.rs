@@ -100,7 +100,10 @@ pub(super) async fn record_published(
         provenance = provenance.input(tile_of_group(tools, *group)?.image)?;
     }
     let quality = Map::from_iter([
-        ("noise_jy".to_owned(), json!(published.mosaic.effective_noise.0)),
+        (
+            "noise_jy".to_owned(),
+            json!(published.mosaic.effective_noise.0),
+        ),
         ("verdict".to_owned(), json!(published.quality.verdict)),
         ("checks".to_owned(), json!(published.quality.checks)),
     ]);

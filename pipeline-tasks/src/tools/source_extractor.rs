@@ -9,6 +9,7 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use tokio::task::{JoinError, spawn_blocking};
 
 use super::process::{Tool, ToolError};
 use crate::{
@@ -58,6 +59,9 @@ pub enum FindError {
         /// The line.
         line: String,
     },
+    /// The work on the pixels was broken off.
+    #[error("the measurement of sources was broken off")]
+    BrokenOff(#[from] JoinError),
 }
 
 impl FindError {
@@ -66,7 +70,8 @@ impl FindError {
         match self {
             Self::Fits(error) => error.is_permanent(),
             Self::Catalogue { .. } => true,
-            Self::Tool(_) | Self::File { .. } => false,
+            Self::Tool(error) => error.is_permanent(),
+            Self::File { .. } | Self::BrokenOff(_) => false,
         }
     }
 }
@@ -123,8 +128,18 @@ pub async fn find_sources(search: &Search, limit: Duration) -> Result<Vec<FoundS
         limit,
     };
     tool.run().await?;
+    let search = search.clone();
+    // The folder is removed when the work ends, also if nobody waits for it any more.
+    spawn_blocking(move || found(&search, &scratch)).await?
+}
+
+/// Measures what the program has found.
+fn found(search: &Search, scratch: &PartName) -> Result<Vec<FoundSource>, FindError> {
     let catalogue = scratch.path().join("found.cat");
-    let catalogue = fs::read_to_string(&catalogue).map_err(file_error(&catalogue))?;
+    let catalogue = fs::read_to_string(&catalogue).map_err(|source| FindError::File {
+        path: catalogue,
+        source,
+    })?;
     let image = FitsImage::read(&search.image)?;
     let mut sources = Vec::new();
     for row in rows(&catalogue)? {
