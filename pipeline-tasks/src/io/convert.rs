@@ -112,6 +112,7 @@ struct Band {
     /// For each channel of the set, ascending: its subband, and its place in it.
     channels: Vec<(usize, usize)>,
     frequencies: Vec<Hertz>,
+    correlations: Vec<Correlation>,
     /// The rows that are kept: place in the file, and the two antennas by number.
     rows: Vec<(usize, i64, i64)>,
     header: Header,
@@ -162,6 +163,7 @@ impl Band {
                 .filter(|(_, (first, second))| first != second)
                 .map(|(row, (first, second))| (row, *first, *second))
                 .collect(),
+            correlations: correlations(&subbands[0])?,
             header,
         };
         band.check_uvw(subbands[0].path())?;
@@ -328,13 +330,7 @@ impl Band {
                 .map(|frequency| frequency.0)
                 .collect(),
             channel_width_hz: self.header.channel_width.0,
-            correlations: self
-                .header
-                .polarizations
-                .iter()
-                .copied()
-                .map(correlation)
-                .collect(),
+            correlations: self.correlations.clone(),
             field_name: field_name(self.centre),
             field_ra: self.centre.ra.0,
             field_dec: self.centre.dec.0,
@@ -347,14 +343,29 @@ fn middle(times: &[JulianDate]) -> JulianDate {
     JulianDate(f64::midpoint(first, last))
 }
 
-/// AIPS counts the linear polarizations down from -5: XX, YY, XY, YX.
-fn correlation(aips: i64) -> Correlation {
-    match aips {
+fn correlations(subband: &Uvh5) -> Result<Vec<Correlation>, ConvertError> {
+    let polarizations = subband.header().polarizations.iter().copied();
+    let correlations: Option<_> = polarizations.map(correlation).collect();
+    correlations.ok_or_else(|| ConvertError::Mismatch {
+        path: subband.path().to_owned(),
+        problem: "its polarizations are no products of receptors",
+    })
+}
+
+/// AIPS counts the products of receptors down from -1: RR, LL, RL, LR, XX, YY, XY, YX. Above are
+/// Stokes parameters, which no correlator writes.
+fn correlation(aips: i64) -> Option<Correlation> {
+    Some(match aips {
+        -1 => Correlation::Rr,
+        -2 => Correlation::Ll,
+        -3 => Correlation::Rl,
+        -4 => Correlation::Lr,
+        -5 => Correlation::Xx,
         -6 => Correlation::Yy,
         -7 => Correlation::Xy,
         -8 => Correlation::Yx,
-        _ => Correlation::Xx,
-    }
+        _ => return None,
+    })
 }
 
 /// `meridian_<right ascension>_<declination>` in degrees.

@@ -11,6 +11,7 @@ use pipeline_tasks::{
     config::Config,
     io::{Effects, Simulation, write_catalogue},
     model::{CatalogueSource, Degrees, GroupId, Jansky, SkyPosition},
+    registry,
     tasks::{Toolbox, pipeline_worker},
 };
 use serde_json::{Value, json};
@@ -289,6 +290,7 @@ async fn what_cannot_be_calibrated_says_why() -> TestResult {
 #[tokio::test]
 async fn a_mosaic_is_made_of_processed_groups() -> TestResult {
     let site = Site::new().await?;
+    registry::install(site.database.client().pool()).await?;
     let worker = site.worker("catalog.csv")?;
     let none = site
         .run("create-mosaic", json!({"groups": site.groups}))
@@ -307,6 +309,14 @@ async fn a_mosaic_is_made_of_processed_groups() -> TestResult {
     assert_eq!(made["mosaic"]["images"], 2);
     let path = made["mosaic_path"].clone();
     assert!(is_there(&path) && path.as_str().unwrap().ends_with("mosaics/both.fits"));
+    let mut connection = site.database.client().pool().acquire().await?;
+    let mosaics = registry::products_of_group(&mut connection, site.groups[1]).await?;
+    let [mosaic] = &mosaics[..] else {
+        return Err(format!("{mosaics:?} is not one mosaic").into());
+    };
+    let inputs = &mosaic.product.provenance.inputs;
+    assert_eq!(inputs.len(), 2, "its tiles");
+    assert!(mosaic.product.quality["noise_jy"].as_f64() > Some(0.0));
     worker.stop().await?;
     Ok(())
 }
