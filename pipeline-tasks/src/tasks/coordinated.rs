@@ -59,7 +59,7 @@ impl From<StageParams> for CalibrationCompleted {
 }
 
 /// Converts and flags, then says `conversion.completed:<job>`.
-#[task(name = "conversion-job", max_attempts = 3, retry = exponential("5s", max = "5m"))]
+#[task(name = "conversion-job", retry = exponential("5s", max = "5m"))]
 pub async fn conversion_job(
     ctx: &mut Context,
     job: JobParams,
@@ -79,7 +79,7 @@ pub async fn conversion_job(
 }
 
 /// Waits for the conversion, solves, then says `calibration.completed:<job>`.
-#[task(name = "calibration-job", max_attempts = 3, retry = exponential("10s", max = "5m"))]
+#[task(name = "calibration-job", retry = exponential("10s", max = "5m"))]
 pub async fn calibration_job(
     ctx: &mut Context,
     job: JobParams,
@@ -98,7 +98,7 @@ pub async fn calibration_job(
 }
 
 /// Waits for the calibration, then images and measures.
-#[task(name = "imaging-job", max_attempts = 3, retry = exponential("10s", max = "5m"))]
+#[task(name = "imaging-job", retry = exponential("10s", max = "5m"))]
 pub async fn imaging_job(
     ctx: &mut Context,
     job: JobParams,
@@ -135,7 +135,7 @@ pub struct KeyedParams {
 
 /// Processes a calibrator; as soon as its tables are there, `caltables.ready:<key>` tells the
 /// targets.
-#[task(name = "process-calibrator", max_attempts = 3, retry = exponential("5s", max = "5m"))]
+#[task(name = "process-calibrator", retry = exponential("5s", max = "5m"))]
 pub async fn process_calibrator(
     ctx: &mut Context,
     order: KeyedParams,
@@ -161,7 +161,7 @@ pub async fn process_calibrator(
 
 /// Processes a target: converts and flags at once, then waits, holding no worker, for the tables of
 /// its calibrator.
-#[task(name = "process-target", max_attempts = 3, retry = exponential("5s", max = "5m"))]
+#[task(name = "process-target", retry = exponential("5s", max = "5m"))]
 pub async fn process_target(
     ctx: &mut Context,
     order: KeyedParams,

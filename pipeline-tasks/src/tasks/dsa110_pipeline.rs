@@ -132,7 +132,7 @@ enum OrderError {
 
 /// Processes the observation that a file belongs to, as `process-group` does, after a look whether
 /// its calibrator is in the field.
-#[task(name = "dsa110-pipeline", max_attempts = 3, retry = exponential("2s", max = "5m"))]
+#[task(name = "dsa110-pipeline", retry = exponential("2s", max = "5m"))]
 pub async fn dsa110_pipeline(
     ctx: &mut Context,
     order: PipelineOrder,

@@ -14,7 +14,7 @@ use super::{
     toolbox::Toolbox,
 };
 
-/// Attempts of a stage's task, and the delays between them: those that its own `#[task]` has.
+/// Attempts of a stage's task, and the delays between them: other clients have other defaults.
 const ATTEMPTS: u32 = 3;
 const RETRY: RetryPolicy = RetryPolicy::Exponential {
     base: Duration::from_secs(5),

@@ -117,7 +117,7 @@ struct Cleaned {
 
 /// Cleans up behind workers that died, counts what the engine took back from them, and, if asked
 /// to, archives tasks that ended long ago.
-#[task(name = "housekeeping", max_attempts = 3, retry = exponential("5s", max = "5m"))]
+#[task(name = "housekeeping", retry = exponential("5s", max = "5m"))]
 pub async fn housekeeping(
     ctx: &mut Context,
     params: HousekeepingParams,

@@ -57,7 +57,7 @@ pub struct PublishedMosaic {
 
 /// Puts the tiles of processed groups together, measures the result, registers it, and says
 /// `mosaic.published:<path>`.
-#[task(name = "create-mosaic", max_attempts = 3, retry = exponential("5s", max = "5m"))]
+#[task(name = "create-mosaic", retry = exponential("5s", max = "5m"))]
 pub async fn create_mosaic(
     ctx: &mut Context,
     order: MosaicOrder,
@@ -212,7 +212,7 @@ pub struct TransitMosaic {
 
 /// Finds the calibrator's transits in the data, takes the one with most groups, processes those
 /// that nobody has processed yet, each as a task of its own, and puts them together.
-#[task(name = "mosaic-transit", max_attempts = 3, retry = exponential("5s", max = "5m"))]
+#[task(name = "mosaic-transit", retry = exponential("5s", max = "5m"))]
 pub async fn mosaic_transit(
     ctx: &mut Context,
     order: TransitOrder,
@@ -309,7 +309,7 @@ pub struct BatchResult {
 }
 
 /// Makes a mosaic of each transit; they are processed at the same time.
-#[task(name = "mosaic-batch", max_attempts = 3, retry = exponential("5s", max = "5m"))]
+#[task(name = "mosaic-batch", retry = exponential("5s", max = "5m"))]
 pub async fn mosaic_batch(ctx: &mut Context, batch: TransitBatch) -> TaskResult<BatchResult> {
     let mut children = Vec::new();
     for order in batch.transits {

@@ -77,7 +77,7 @@ pub struct SubmittedWindows {
 /// Forms the windows over all groups of the registry, and spawns `create-mosaic` for each that is
 /// complete, or has waited long enough for what it lacks. No window is submitted twice, whoever
 /// looks and however often.
-#[task(name = "mosaic-windows", max_attempts = 3, retry = exponential("5s", max = "5m"))]
+#[task(name = "mosaic-windows", retry = exponential("5s", max = "5m"))]
 pub async fn mosaic_windows(
     ctx: &mut Context,
     order: WindowsOrder,

@@ -99,7 +99,7 @@ impl From<&MeasuredSource> for Source {
 /// Processes one observation group: converts its sixteen subbands into a Measurement Set, flags
 /// interference, calibrates against the field's catalogue, images, and puts the image among the
 /// products.
-#[task(name = "process-group", max_attempts = 3, retry = exponential("2s", max = "5m"))]
+#[task(name = "process-group", retry = exponential("2s", max = "5m"))]
 pub async fn process_group(
     ctx: &mut Context,
     group: Group,

@@ -32,7 +32,7 @@ macro_rules! stage_tasks {
     ($($(#[$doc:meta])* $function:ident = $name:tt runs $stage:ident;)*) => {
         $(
             $(#[$doc])*
-            #[task(name = $name, max_attempts = 3, retry = exponential("5s", max = "5m"))]
+            #[task(name = $name, retry = exponential("5s", max = "5m"))]
             pub async fn $function(
                 ctx: &mut Context,
                 params: StageParams,
@@ -89,7 +89,7 @@ pub struct ChainParams {
 }
 
 /// Runs a chain of stages as one workflow: each is a step, and what it made is told to the next.
-#[task(name = "run-chain", max_attempts = 3, retry = exponential("5s", max = "5m"))]
+#[task(name = "run-chain", retry = exponential("5s", max = "5m"))]
 pub async fn run_chain(
     ctx: &mut Context,
     order: ChainParams,

@@ -60,7 +60,7 @@ pub struct LightCurves {
 
 /// Computes how each source of the registry changes, writes that into the registry
 /// (`pipeline.variability`), and returns those that vary.
-#[task(name = "light-curves", max_attempts = 3, retry = exponential("5s", max = "5m"))]
+#[task(name = "light-curves", retry = exponential("5s", max = "5m"))]
 pub async fn light_curves(ctx: &mut Context, order: LightCurveOrder) -> TaskResult<LightCurves> {
     let names: Vec<String> = ctx
         .transaction("sources", async |tx| {

@@ -32,9 +32,9 @@ const UNMASKED_THRESHOLD: &str = "3";
 /// The share of the brightest source that is cleaned before the visibilities are looked at again.
 /// With more (0.8), the clean diverges on groups of a dozen antennas: their sidelobes are high.
 const MAJOR_GAIN: &str = "0.6";
-/// The restoring beam is fitted to the middle of the point spread function only, as wide as the
-/// longest baseline resolves: in a wider box the fit falls into sidelobes of sparse arrays.
-const BEAM_FITTING_SIZE: &str = "1";
+/// The restoring beam is fitted to the middle of the point spread function only: in a wider box
+/// the fit falls into sidelobes of sparse arrays.
+const BEAM_BOX: f64 = 1.0;
 /// Bytes on disk for each pixel of the image: some ten planes of single precision, twice.
 const DISK_BYTES_PER_PIXEL: u64 = 80;
 
@@ -117,6 +117,9 @@ pub struct ImagePlan {
     /// are many baselines. Where there are few, what the sidelobes have hidden stays out of the
     /// mask: then not masked, and down to three times the noise, whatever the tier.
     pub masked: bool,
+    /// The restoring beam is fitted to the point spread function within so many times the width
+    /// that the longest baseline resolves.
+    pub beam_box: f64,
 }
 
 impl ImagePlan {
@@ -145,6 +148,7 @@ impl ImagePlan {
             cell: Arcseconds(cell),
             robustness: ROBUSTNESS,
             masked: true,
+            beam_box: BEAM_BOX,
         }
     }
 }
@@ -234,6 +238,7 @@ fn arguments(order: &ImageOrder<'_>, plan: ImagePlan) -> Vec<String> {
     let cell = format!("{}asec", plan.cell.0);
     let threads = order.threads.to_string();
     let robustness = plan.robustness.to_string();
+    let beam_box = plan.beam_box.to_string();
     let set = order.ms.to_string_lossy().into_owned();
     let (iterations, mask, threshold) = order.tier.depth();
     let depth: &[&str] = if plan.masked {
@@ -244,7 +249,7 @@ fn arguments(order: &ImageOrder<'_>, plan: ImagePlan) -> Vec<String> {
     let arguments = [
         // Reordered data beside the set would stay there when the program is killed.
         &["-quiet", "-j", &threads, "-mem", "20", "-temp-dir", "."][..],
-        &["-use-wgridder", "-beam-fitting-size", BEAM_FITTING_SIZE],
+        &["-use-wgridder", "-beam-fitting-size", &beam_box],
         &["-name", "image", "-size", &pixels, &pixels, "-scale", &cell],
         &["-weight", "briggs", &robustness],
         &["-niter", iterations, "-mgain", MAJOR_GAIN],

@@ -11,6 +11,8 @@ use super::{WorkerError, memory::children_of, night};
 pub(super) const QUEUE: &str = "dsa110-pipeline";
 /// Short, so that nobody waits long for a killed worker's work.
 const LEASE: &str = "5s";
+/// A worker is killed each minute, so the same observation may be hit several times in a row.
+const ATTEMPTS: &str = "10";
 /// When workers look for windows of mosaics, as a cron pattern with seconds.
 const MOSAIC_SCHEDULE: &str = "*/5 * * * * *";
 
@@ -109,6 +111,7 @@ impl Site {
             .env("ABSURD_DATABASE_URL", &self.url)
             .env("ABSURD_QUEUE_NAME", QUEUE)
             .env("ABSURD_WORKER_CONCURRENCY", "1")
+            .env("ABSURD_MAX_RETRIES", ATTEMPTS)
             .env("PIPELINE_INPUT_DIR", self.folder.join("incoming"))
             .env("PIPELINE_OUTPUT_DIR", self.folder.join("output"))
             .env("PIPELINE_CATALOGUE", self.folder.join("catalogue.csv"))

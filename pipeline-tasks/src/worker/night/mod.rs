@@ -136,7 +136,7 @@ pub async fn run(arguments: &NightArgs) -> Result<(), WorkerError> {
 
     let output = folder.join("output");
     let outcome = check(&client, &output, &observations).await?;
-    let mosaics = mosaics::check(&client, &output, &observations).await?;
+    let mosaics = mosaics::check(&client, &output, &observations, arguments.antennas).await?;
     let reference = match &arguments.pyuvdata {
         Some(python) => Some(reference_conversion(python, &folder, &observations)?),
         None => None,

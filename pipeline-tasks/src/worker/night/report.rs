@@ -179,20 +179,32 @@ impl Report {
              again.\n",
             outcome.attempts_lost, outcome.steps_lost,
         )?;
-        let mosaics = &self.mosaics;
-        writeln!(
-            text,
-            "Windows of ten groups, two of them shared, became {} mosaics by themselves. On them \
-             the median flux\ndensity of {} sources is {:.3} of the sky's, the one furthest off \
-             differs by {:.1} %.\n",
-            mosaics.count,
-            mosaics.sources,
-            mosaics.flux_ratio,
-            mosaics.worst * 100.0,
-        )?;
+        self.write_mosaics(text)?;
         self.write_steps(text)?;
         self.write_memory(text)?;
         self.write_reference(text)
+    }
+
+    fn write_mosaics(&self, text: &mut String) -> std::fmt::Result {
+        let Mosaics { count, fluxes } = self.mosaics;
+        writeln!(
+            text,
+            "Windows of ten groups, two of them shared, became mosaics by themselves: {count}."
+        )?;
+        let Some(fluxes) = fluxes else {
+            return writeln!(
+                text,
+                "An array of so few antennas measures no flux densities.\n"
+            );
+        };
+        writeln!(
+            text,
+            "On them the median flux density of {} sources is {:.3} of the sky's; the one furthest \
+             off\ndiffers by {:.1} %.\n",
+            fluxes.sources,
+            fluxes.ratio,
+            fluxes.worst * 100.0,
+        )
     }
 
     /// The command that makes the document again.
