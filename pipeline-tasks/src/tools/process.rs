@@ -1,7 +1,7 @@
 //! A program that lives no longer than the step that started it.
 
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
@@ -71,6 +71,17 @@ pub enum ToolError {
         /// Megabytes that the work needs.
         needed: u64,
     },
+    /// It would take more memory than there is.
+    #[error(
+        "{free} MB of memory are free and {needed} MB are needed; it is tried again, and goes \
+         better with less at once (ABSURD_WORKER_CONCURRENCY)"
+    )]
+    MemoryShort {
+        /// Megabytes that are free.
+        free: u64,
+        /// Megabytes that the work needs.
+        needed: u64,
+    },
 }
 
 impl ToolError {
@@ -83,14 +94,18 @@ impl ToolError {
                 let said = said.to_ascii_lowercase();
                 said.contains("no space left on device") || said.contains("disk full")
             }
-            Self::Start { .. } | Self::File { .. } | Self::TookTooLong { .. } => false,
+            Self::Start { .. }
+            | Self::File { .. }
+            | Self::TookTooLong { .. }
+            | Self::MemoryShort { .. } => false,
         }
     }
 }
 
+const MEGA: u64 = 1_000_000;
+
 /// Refuses work that needs more than is free on a folder's disk.
 pub fn check_disk(folder: &Path, needed_bytes: u64) -> Result<(), ToolError> {
-    const MEGA: u64 = 1_000_000;
     let Ok(disk) = statvfs(folder) else {
         // What is wrong with the folder shows when it is used.
         return Ok(());
@@ -104,6 +119,29 @@ pub fn check_disk(folder: &Path, needed_bytes: u64) -> Result<(), ToolError> {
         free: free / MEGA,
         needed: needed_bytes.div_ceil(MEGA),
     })
+}
+
+/// Refuses work that needs more memory than is free: a program that the system kills in the middle
+/// has cost more than one that begins later.
+pub fn check_memory(needed_bytes: u64) -> Result<(), ToolError> {
+    match free_memory() {
+        Some(free) if free < needed_bytes => Err(ToolError::MemoryShort {
+            free: free / MEGA,
+            needed: needed_bytes.div_ceil(MEGA),
+        }),
+        // A system that says nothing doesn't keep anybody from trying.
+        _ => Ok(()),
+    }
+}
+
+/// What the kernel could give without swapping.
+fn free_memory() -> Option<u64> {
+    let told = fs::read_to_string("/proc/meminfo").ok()?;
+    let available = told
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kilobytes: u64 = available.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kilobytes.saturating_mul(1_024))
 }
 
 /// A program about to run.
@@ -252,6 +290,9 @@ mod tests {
     fn a_full_disk_is_noticed_before_the_work() {
         let folder = std::env::temp_dir();
         assert!(check_disk(&folder, 1).is_ok());
+        assert!(check_memory(1).is_ok());
+        let short = check_memory(u64::MAX).err().unwrap();
+        assert!(!short.is_permanent(), "others will let go of theirs");
         let full = check_disk(&folder, u64::MAX).err().unwrap();
         assert!(
             full.is_permanent() && full.to_string().contains("make room"),

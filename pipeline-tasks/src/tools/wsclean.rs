@@ -9,10 +9,11 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use tokio::task::{JoinError, spawn_blocking};
 
-use super::process::{Tool, ToolError, check_disk};
+use super::process::{Tool, ToolError, check_disk, check_memory};
 use crate::{
-    io::{PartName, SetInfo},
+    io::{FitsError, FitsImage, PartName, SetInfo},
     model::{Arcseconds, Hertz, Radians},
     science::{SPEED_OF_LIGHT, field_of_view},
 };
@@ -32,11 +33,17 @@ const UNMASKED_THRESHOLD: &str = "3";
 /// The share of the brightest source that is cleaned before the visibilities are looked at again.
 /// With more (0.8), the clean diverges on groups of a dozen antennas: their sidelobes are high.
 const MAJOR_GAIN: &str = "0.6";
-/// The restoring beam is fitted to the middle of the point spread function only: in a wider box
-/// the fit falls into sidelobes of sparse arrays.
-const BEAM_BOX: f64 = 1.0;
+/// The restoring beam is fitted to the point spread function in a box so many times as wide as the
+/// longest baseline resolves. With few antennas the fit falls into a sidelobe in some of them, and
+/// in which depends on the group: they are tried in this order.
+const BEAM_BOXES: &[&str] = &["1", "3", "1.5", "2"];
+/// A beam narrower than this share of what the longest baseline resolves is that of a sidelobe.
+const BEAM_LEAST: f64 = 0.5;
 /// Bytes on disk for each pixel of the image: some ten planes of single precision, twice.
 const DISK_BYTES_PER_PIXEL: u64 = 80;
+/// Bytes of memory for each pixel, and beside them: 443 MB were measured for 2500 by 2500.
+const MEMORY_BYTES_PER_PIXEL: u64 = 60;
+const MEMORY_BYTES_LEAST: u64 = 80_000_000;
 
 /// Why there is no image.
 #[derive(Debug, Error)]
@@ -58,6 +65,12 @@ pub enum ImageError {
         /// Their width in arcseconds.
         cell: f64,
     },
+    /// The point spread function can't be read.
+    #[error(transparent)]
+    Fits(#[from] FitsError),
+    /// The look at it was broken off.
+    #[error("the look at the point spread function was broken off")]
+    BrokenOff(#[from] JoinError),
     /// The image can't be put into its place.
     #[error("can't write {}", path.display())]
     File {
@@ -74,7 +87,7 @@ impl ImageError {
         match self {
             Self::Tool(error) => error.is_permanent(),
             Self::NoPixels { .. } => true,
-            Self::File { .. } => false,
+            Self::Fits(_) | Self::BrokenOff(_) | Self::File { .. } => false,
         }
     }
 }
@@ -117,9 +130,11 @@ pub struct ImagePlan {
     /// are many baselines. Where there are few, what the sidelobes have hidden stays out of the
     /// mask: then not masked, and down to three times the noise, whatever the tier.
     pub masked: bool,
-    /// The restoring beam is fitted to the point spread function within so many times the width
-    /// that the longest baseline resolves.
-    pub beam_box: f64,
+    /// A restoring beam with a narrower minor axis is no beam, but the fit of a sidelobe.
+    pub beam_least: Arcseconds,
+    /// The boxes in which the beam is fitted, until a fit is wide enough: each is so many times as
+    /// wide as the longest baseline resolves.
+    pub beam_boxes: &'static [&'static str],
 }
 
 impl ImagePlan {
@@ -148,7 +163,8 @@ impl ImagePlan {
             cell: Arcseconds(cell),
             robustness: ROBUSTNESS,
             masked: true,
-            beam_box: BEAM_BOX,
+            beam_least: Arcseconds(BEAM_LEAST * resolution.to_arcseconds().0),
+            beam_boxes: BEAM_BOXES,
         }
     }
 }
@@ -213,13 +229,9 @@ pub async fn image_and_model(
     fs::create_dir_all(scratch.path()).map_err(file_error)?;
     let area = u64::from(plan.pixels) * u64::from(plan.pixels);
     check_disk(scratch.path(), area * DISK_BYTES_PER_PIXEL)?;
-    let tool = Tool {
-        program: "wsclean",
-        arguments: arguments(order, plan),
-        folder: scratch.path().to_owned(),
-        limit: order.limit,
-    };
-    let said = tool.run().await?;
+    check_memory(MEMORY_BYTES_LEAST + area * MEMORY_BYTES_PER_PIXEL)?;
+    let beam_box = beam_box(order, plan, scratch.path()).await?;
+    let said = run(order, arguments(order, plan, beam_box), scratch.path()).await?;
     // The image comes last: where it is, its model is, too.
     if let Some(model) = model {
         fs::rename(scratch.path().join("image-model.fits"), model).map_err(|source| {
@@ -233,12 +245,45 @@ pub async fn image_and_model(
     Ok(said)
 }
 
-fn arguments(order: &ImageOrder<'_>, plan: ImagePlan) -> Vec<String> {
+/// Looks for a box in which the fit finds the beam; the last one where none does.
+async fn beam_box(
+    order: &ImageOrder<'_>,
+    plan: ImagePlan,
+    folder: &Path,
+) -> Result<&'static str, ImageError> {
+    let (last, others) = plan.beam_boxes.split_last().unwrap_or((&"1", &[]));
+    for beam_box in others {
+        let mut only = arguments(order, plan, beam_box);
+        only.insert(0, "-make-psf-only".to_owned());
+        run(order, only, folder).await?;
+        let psf = folder.join("image-psf.fits");
+        let beam = spawn_blocking(move || FitsImage::read(&psf).map(|psf| psf.beam)).await??;
+        if beam.1.0 * 3_600.0 >= plan.beam_least.0 {
+            return Ok(beam_box);
+        }
+    }
+    Ok(last)
+}
+
+async fn run(
+    order: &ImageOrder<'_>,
+    arguments: Vec<String>,
+    folder: &Path,
+) -> Result<String, ToolError> {
+    let tool = Tool {
+        program: "wsclean",
+        arguments,
+        folder: folder.to_owned(),
+        limit: order.limit,
+    };
+    tool.run().await
+}
+
+fn arguments(order: &ImageOrder<'_>, plan: ImagePlan, beam_box: &str) -> Vec<String> {
     let pixels = plan.pixels.to_string();
     let cell = format!("{}asec", plan.cell.0);
     let threads = order.threads.to_string();
     let robustness = plan.robustness.to_string();
-    let beam_box = plan.beam_box.to_string();
     let set = order.ms.to_string_lossy().into_owned();
     let (iterations, mask, threshold) = order.tier.depth();
     let depth: &[&str] = if plan.masked {
@@ -249,7 +294,7 @@ fn arguments(order: &ImageOrder<'_>, plan: ImagePlan) -> Vec<String> {
     let arguments = [
         // Reordered data beside the set would stay there when the program is killed.
         &["-quiet", "-j", &threads, "-mem", "20", "-temp-dir", "."][..],
-        &["-use-wgridder", "-beam-fitting-size", &beam_box],
+        &["-use-wgridder", "-beam-fitting-size", beam_box],
         &["-name", "image", "-size", &pixels, &pixels, "-scale", &cell],
         &["-weight", "briggs", &robustness],
         &["-niter", iterations, "-mgain", MAJOR_GAIN],

@@ -69,7 +69,8 @@ async fn check_image(ms: &std::path::Path) -> TestResult {
         cell: Arcseconds(0.000_3),
         robustness: 0.0,
         masked: false,
-        beam_box: 10.0,
+        beam_least: Arcseconds(0.000_45),
+        beam_boxes: &["3"],
     };
     let (fits, model) = (ms.with_extension("fits"), ms.with_extension("model.fits"));
     image_and_model(&order, plan, &fits, Some(&model)).await?;
