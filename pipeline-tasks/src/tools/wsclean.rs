@@ -197,18 +197,9 @@ pub struct ImageOrder<'a> {
 }
 
 /// Images a set into the file `fits`, which appears in its place only when it is complete.
-/// Returns the end of what the program said.
+/// Returns the end of what the program said. What the clean has found, in Jy per pixel, goes into
+/// the file `model`, if there is one: the sum of its pixels is the clean's flux density.
 pub async fn image(
-    order: &ImageOrder<'_>,
-    plan: ImagePlan,
-    fits: &Path,
-) -> Result<String, ImageError> {
-    image_and_model(order, plan, fits, None).await
-}
-
-/// Images a set into the file `fits`, and puts what the clean has found, in Jy per pixel, into
-/// the file `model`: the sum of its pixels is the clean's flux density.
-pub async fn image_and_model(
     order: &ImageOrder<'_>,
     plan: ImagePlan,
     fits: &Path,

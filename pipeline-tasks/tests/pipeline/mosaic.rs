@@ -98,7 +98,7 @@ async fn observe(folder: &Path, time: (i8, i8), seed: u64) -> TestResult<Tile> {
         limit: LIMIT,
     };
     let info = SetInfo::of(&set.ms)?;
-    image(&order, ImagePlan::of(&info, order.tier), &apparent).await?;
+    image(&order, ImagePlan::of(&info, order.tier), &apparent, None).await?;
     // All tiles have the same name, as they may in the folders of their groups.
     Ok(write_tile(
         &apparent,

@@ -15,7 +15,7 @@ use absurd_test::{Database, eventually};
 use pipeline_tasks::{
     config::Config,
     io::{Effects, Simulation, write_catalogue},
-    model::{CatalogueSource, Degrees, Jansky, SkyPosition, Stage},
+    model::{Degrees, Stage},
     registry,
     tasks::{Group, SourceFlux, StageConfig, Toolbox, pipeline_worker, process_group},
     tools::ImagingTier,
@@ -23,7 +23,7 @@ use pipeline_tasks::{
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
-use crate::{TestResult, config};
+use crate::{TestResult, config, stages::sky};
 
 /// An observation, a database, and a pipeline that leaves stages to a queue.
 struct Site {
@@ -33,21 +33,6 @@ struct Site {
     queue: &'static str,
     /// The environment that has the real packages.
     real: Option<PathBuf>,
-}
-
-fn sky() -> Vec<CatalogueSource> {
-    let sources = [
-        (128.728_8, 55.572_5, 8.8),
-        (128.2, 55.1, 2.0),
-        (129.6, 55.2, 1.5),
-    ];
-    let source = |(ra, dec, flux)| CatalogueSource {
-        name: format!("J{ra}"),
-        position: SkyPosition::from_degrees(ra, dec),
-        flux: Jansky(flux),
-        spectral_index: -0.5,
-    };
-    sources.map(source).into()
 }
 
 impl Site {

@@ -85,7 +85,7 @@ impl Site {
     }
 }
 
-fn sky() -> Vec<CatalogueSource> {
+pub(crate) fn sky() -> Vec<CatalogueSource> {
     let sources = [
         (128.728_8, 55.572_5, 8.8),
         (128.2, 55.1, 2.0),

@@ -42,7 +42,7 @@ pub(in crate::tasks) async fn imaging(
         limit: tools.limit,
     };
     let fits = ms.with_extension("fits");
-    let said = image(&order, plan, &fits).await;
+    let said = image(&order, plan, &fits, None).await;
     let said = said.map_err(|error| finally(error.is_permanent(), error))?;
     let what = format!(
         "{} of {}: {} pixels of {}\"",

@@ -14,7 +14,7 @@ use std::{
 };
 
 use pipeline_tasks::{
-    io::FitsImage,
+    io::{CalibrationError, FitsImage, SolveSettings, solve},
     model::{CatalogueSource, Jansky, SkyPosition},
     science::{Plane, noise},
 };
@@ -50,6 +50,18 @@ fn point(position: SkyPosition, flux: f64) -> CatalogueSource {
         flux: Jansky(flux),
         spectral_index: 0.0,
     }
+}
+
+/// Solves a set that gives no gains, and returns why.
+fn no_gains(ms: &Path, sky: &[CatalogueSource]) -> TestResult<CalibrationError> {
+    let refused = solve(ms, sky, &SolveSettings::default()).err();
+    let refused = refused.ok_or("it was solved")?;
+    println!("{refused}");
+    assert!(
+        matches!(refused, CalibrationError::BadSolutions { .. }),
+        "{refused}"
+    );
+    Ok(refused)
 }
 
 /// The brightest pixel of an image, where it is, and the noise.

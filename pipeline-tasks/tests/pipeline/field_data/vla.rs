@@ -69,7 +69,7 @@ async fn a_point_source_is_calibrated_and_imaged() -> TestResult {
         limit: LIMIT,
     };
     let fits = folder.path().join("image.fits");
-    image(&order, ImagePlan::of(&info, order.tier), &fits).await?;
+    image(&order, ImagePlan::of(&info, order.tier), &fits, None).await?;
     let image = FitsImage::read(&fits)?;
     let seen = Seen::of(&image)?;
     println!("{:.3} Jy, noise {:.4} Jy", seen.peak, seen.noise);

@@ -5,7 +5,7 @@ use measurement_set::{Correlation, MeasurementSet};
 use pipeline_tasks::{
     io::{FitsImage, SetError, SetInfo, read_plane},
     model::Arcseconds,
-    tools::{ImageOrder, ImagePlan, ImagingTier, image_and_model},
+    tools::{ImageOrder, ImagePlan, ImagingTier, image},
 };
 
 use super::{LIMIT, Seen};
@@ -73,7 +73,7 @@ async fn check_image(ms: &std::path::Path) -> TestResult {
         beam_boxes: &["3"],
     };
     let (fits, model) = (ms.with_extension("fits"), ms.with_extension("model.fits"));
-    image_and_model(&order, plan, &fits, Some(&model)).await?;
+    image(&order, plan, &fits, Some(&model)).await?;
     let image = FitsImage::read(&fits)?;
     let seen = Seen::of(&image)?;
     let cleaned = read_plane(&model)?.values.into_iter();
