@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     model::{Arcseconds, Jansky},
-    science::{AveragedBeam, AveragedBeamError, DSA_110_DISH, Plane, SinProjection, count, noise},
+    science::{AveragedBeam, AveragedBeamError, Plane, SinProjection, count, noise},
 };
 
 /// Where the beam lets through less than this, pixels are blank: the correction would make more
@@ -73,7 +73,7 @@ pub struct Tile {
 /// # Errors
 /// If the set has no integration or no channel.
 pub fn observed_beam(set: &SetInfo) -> Result<AveragedBeam, AveragedBeamError> {
-    AveragedBeam::new(&set.pointings(), &set.frequencies, DSA_110_DISH)
+    AveragedBeam::new(&set.pointings(), &set.frequencies, set.dish)
 }
 
 /// Corrects an image for the beam and writes it to `place`, a name that ends in `.fits`, with its
@@ -178,6 +178,7 @@ mod tests {
     use crate::{
         io::read_plane,
         model::{Degrees, Hertz, Radians, SkyPosition},
+        science::DSA_110_DISH,
     };
 
     const CENTRE: (f64, f64) = (129.324, 55.4);

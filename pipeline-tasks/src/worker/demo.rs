@@ -11,7 +11,9 @@ use absurd_test::{Durability, Postgres, eventually};
 use tokio::process::{Child, Command};
 
 use super::{
-    WorkerError, simulate,
+    WorkerError,
+    host::{told_to_stop, unless_told_to_stop},
+    simulate,
     simulate::{CATALOGUE, SimulateArgs},
 };
 use crate::{
@@ -43,6 +45,21 @@ pub async fn run(folder: &Path, exit: bool) -> Result<(), WorkerError> {
         truth.len()
     );
 
+    let shown = unless_told_to_stop(show(folder, &arguments.out, &truth));
+    let _database = Box::pin(shown).await?;
+    if !exit {
+        println!("PostgreSQL goes on until Ctrl-C.");
+        told_to_stop()?.await;
+    }
+    Ok(())
+}
+
+/// From the start of the database, which it returns, to the comparison with the truth.
+async fn show(
+    folder: &Path,
+    incoming: &Path,
+    truth: &[CatalogueSource],
+) -> Result<Postgres, WorkerError> {
     let database = Postgres::in_folder(&folder.join("postgres"), Durability::On).await?;
     let url = database.url("postgres");
     let client = Client::builder()
@@ -54,7 +71,7 @@ pub async fn run(folder: &Path, exit: bool) -> Result<(), WorkerError> {
     client.create_queue().await?;
     println!("Started a private PostgreSQL and brought in the schema.");
 
-    let handle = client.spawn(process_group, group(&arguments.out)?).await?;
+    let handle = client.spawn(process_group, group(incoming)?).await?;
     println!("Spawned task {}.\n", handle.task_id());
     let product = with_a_kill(&client, &handle, &url, folder).await?;
 
@@ -62,15 +79,9 @@ pub async fn run(folder: &Path, exit: bool) -> Result<(), WorkerError> {
     let journal = Journal::in_folder(work).entries();
     let journal = journal.map_err(WorkerError::file("the journal"))?;
     timeline(&client, handle.task_id(), &journal).await?;
-    compare(&product, &truth)?;
+    compare(&product, truth)?;
     println!("\nThe image is {}", product.image.display());
-    if !exit {
-        println!("PostgreSQL goes on until Ctrl-C.");
-        tokio::signal::ctrl_c()
-            .await
-            .map_err(WorkerError::file("Ctrl-C"))?;
-    }
-    Ok(())
+    Ok(database)
 }
 
 /// Lets one worker run until a step is remembered, kills it, and lets another one finish.

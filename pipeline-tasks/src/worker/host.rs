@@ -91,3 +91,15 @@ pub(super) fn told_to_stop() -> Result<impl Future<Output = ()>, WorkerError> {
         }
     })
 }
+
+/// Lets go of the work, and with it of the processes and the database that it holds, with SIGTERM
+/// or Ctrl-C.
+pub(super) async fn unless_told_to_stop<T>(
+    work: impl Future<Output = Result<T, WorkerError>>,
+) -> Result<T, WorkerError> {
+    let told = told_to_stop()?;
+    tokio::select! {
+        done = work => done,
+        () = told => Err(WorkerError::Stopped),
+    }
+}

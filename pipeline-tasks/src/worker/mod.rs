@@ -49,6 +49,9 @@ pub enum WorkerError {
     /// The night did not end as it must.
     #[error("the night failed: {0}")]
     Night(String),
+    /// Somebody asked for it.
+    #[error("stopped by a signal; what it had started has ended")]
+    Stopped,
     /// A report can't be written as JSON.
     #[error(transparent)]
     Json(#[from] serde_json::Error),

@@ -29,7 +29,7 @@ use self::{
     memory::Peaks,
     report::{Report, reference_conversion},
 };
-use super::{WorkerError, bridge::period};
+use super::{WorkerError, bridge::period, host::unless_told_to_stop};
 use crate::io::Simulation;
 
 /// How often the night looks at its processes and tasks.
@@ -103,6 +103,20 @@ pub async fn run(arguments: &NightArgs) -> Result<(), WorkerError> {
         observations.groups.len(),
         observations.size
     );
+    Box::pin(unless_told_to_stop(live_through(
+        arguments,
+        folder,
+        observations,
+    )))
+    .await
+}
+
+/// The night itself, from the start of the database to the report.
+async fn live_through(
+    arguments: &NightArgs,
+    folder: PathBuf,
+    observations: Observations,
+) -> Result<(), WorkerError> {
     let database = Postgres::in_folder(&folder.join("postgres"), Durability::On).await?;
     let client = Client::builder()
         .url(database.url("postgres"))
@@ -120,7 +134,7 @@ pub async fn run(arguments: &NightArgs) -> Result<(), WorkerError> {
     })?;
     let arrival = tokio::spawn(deliver(
         observations.files(arguments.seed),
-        incoming,
+        folder.join("incoming"),
         arguments.arrive_every,
     ));
     let windows = mosaics::expected(&observations).len();
