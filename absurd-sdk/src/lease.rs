@@ -3,7 +3,10 @@
 
 use std::{
     future::Future,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -27,6 +30,8 @@ pub(crate) struct Lease {
     ends: Arc<Mutex<Instant>>,
     /// Renewed until then, for ever where it is absent.
     renewed_until: Arc<OnceLock<Instant>>,
+    /// Its run's end is being written.
+    is_ending: Arc<AtomicBool>,
     lost: Arc<watch::Sender<Option<Loss>>>,
 }
 
@@ -38,6 +43,7 @@ impl Lease {
             length,
             ends,
             renewed_until: Arc::default(),
+            is_ending: Arc::default(),
             lost: Arc::new(watch::Sender::new(None)),
         }
     }
@@ -56,6 +62,17 @@ impl Lease {
             // Said once in the life of a lease.
             let _ = self.renewed_until.set(until);
         }
+    }
+
+    /// The end of the run goes to the database next. A run's writes keep their order, so a renewal
+    /// would come after it, and with it spoil the batch in which it goes.
+    pub(crate) fn end_is_on_its_way(&self) {
+        self.is_ending.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a renewal can still be of use.
+    pub(crate) fn is_renewable(&self) -> bool {
+        !self.is_ending.load(Ordering::Relaxed)
     }
 
     /// Less than two thirds of the lease are left: time to renew it.

@@ -10,6 +10,7 @@ mod scale;
 
 mod measure;
 mod proc;
+mod profile;
 
 mod outcome;
 
@@ -40,6 +41,7 @@ use tokio::time::Instant;
 use self::{
     error::Result,
     outcome::Outcome,
+    profile::Profiler,
     scale::Scale,
     server::Server,
     workloads::{WORKLOADS, Workload},
@@ -47,6 +49,7 @@ use self::{
 
 /// Measures the engine against what the same PostgreSQL can do with plain SQL.
 #[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 struct Cli {
     /// Fewer rounds and samples; W9 holds its snapshot for seconds instead of ten minutes.
     #[arg(long)]
@@ -60,6 +63,9 @@ struct Cli {
     /// Writes all that was measured to this file.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// One more round of each workload, in which `perf` says where the processors' time goes.
+    #[arg(long, conflicts_with = "peers")]
+    profile: bool,
     /// W1 to W7 on what the registries offer, beside our engine, instead of against the limit.
     #[arg(long)]
     peers: bool,
@@ -138,7 +144,8 @@ async fn main() -> ExitCode {
 async fn run(cli: &Cli) -> Result<bool> {
     let chosen = chosen(&cli.only)?;
     let scale = Scale::of(cli.quick, cli.smoke);
-    let server = Server::start(&scale).await?;
+    let profiler = cli.profile.then(Profiler::new).transpose()?;
+    let server = Server::start(&scale, profiler).await?;
     let machine = machine::describe(&server).await?;
     println!("{}", table::heading(&machine, &scale));
     let mut reports = BTreeMap::new();
@@ -178,7 +185,7 @@ async fn compare(cli: &Cli) -> Result<bool> {
     let workloads = peers::chosen_workloads(&cli.only)?;
     let chosen = peers::chosen_peers(&cli.peer)?;
     let scale = Scale::of(cli.quick, cli.smoke);
-    let server = Server::start(&scale).await?;
+    let server = Server::start(&scale, None).await?;
     let machine = machine::describe(&server).await?;
     println!("{}", table::heading(&machine, &scale));
     let (all_well, found) = peers::run(&server, &scale, &chosen, &workloads).await?;
@@ -191,11 +198,12 @@ async fn compare(cli: &Cli) -> Result<bool> {
     Ok(all_well)
 }
 
-/// One workload, with what PostgreSQL says of its statements.
+/// One workload, with what PostgreSQL says of its statements, and `perf` of the processors.
 async fn measured(workload: &Workload, server: &Server, scale: &Scale) -> Result<Outcome> {
     server.forget_statements().await?;
     let mut outcome = workload.run(server, scale).await?;
     outcome.statements = server.top_statements().await?;
+    outcome.profile = server.profiler().map(Profiler::take).transpose()?.flatten();
     Ok(outcome)
 }
 

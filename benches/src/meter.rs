@@ -15,6 +15,7 @@ use crate::{
     measure::number,
     outcome::{Cost, TableState},
     proc,
+    profile::{Profiler, Recording},
     server::{Arena, Server},
 };
 
@@ -83,6 +84,7 @@ impl EffortMeter {
 pub(crate) struct Meter<'a> {
     server: &'a Server,
     arena: &'a Arena,
+    recording: Option<Recording>,
     before: Counters,
 }
 
@@ -102,12 +104,23 @@ impl<'a> Meter<'a> {
         Ok(Self {
             server,
             arena,
+            recording: None,
             before,
         })
     }
 
+    /// Has the processors sampled as well.
+    pub(crate) fn with_profile(mut self) -> Result<Self> {
+        let profiler = self.server.profiler();
+        self.recording = profiler.map(Profiler::begin).transpose()?;
+        Ok(self)
+    }
+
     /// Until now, shared out among tasks or steps.
-    pub(crate) async fn end(self, units: usize, effort: Effort) -> Result<Cost> {
+    pub(crate) async fn end(mut self, units: usize, effort: Effort) -> Result<Cost> {
+        if let Some(recording) = self.recording.take() {
+            recording.end()?;
+        }
         if units == 0 {
             return Err("nothing was done, so nothing can be shared out".into());
         }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::{
     error::Result,
     measure::{Percentiles, Spread},
+    profile::Shares,
 };
 
 /// All that one workload found.
@@ -23,6 +24,8 @@ pub(crate) struct Outcome {
     pub(crate) notes: BTreeMap<&'static str, Value>,
     /// The statements with the most time; absent where PostgreSQL doesn't count them.
     pub(crate) statements: Option<TopStatements>,
+    /// Where the processors' time went; absent without `--profile`.
+    pub(crate) profile: Option<Shares>,
 }
 
 /// A target and what was measured.
@@ -142,7 +145,7 @@ pub(crate) struct TableState {
 }
 
 /// The statements with the most time in the round that timed them.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct TopStatements {
     /// Those that clients sent; their times hold those of the statements inside.
     pub(crate) sent: Vec<TopStatement>,
@@ -151,7 +154,7 @@ pub(crate) struct TopStatements {
 }
 
 /// A statement as PostgreSQL counted it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct TopStatement {
     /// Its text, on one line.
     pub(crate) text: String,

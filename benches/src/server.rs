@@ -12,6 +12,7 @@ use sqlx::{
 use crate::{
     error::Result,
     outcome::{TopStatement, TopStatements},
+    profile::Profiler,
     scale::Scale,
 };
 
@@ -29,6 +30,7 @@ pub(crate) struct Server {
     admin: PgPool,
     postmaster: u32,
     counts_statements: bool,
+    profiler: Option<Profiler>,
 }
 
 /// A fresh database; with the schema and the queue `default`, unless it was asked for blank.
@@ -39,7 +41,7 @@ pub(crate) struct Arena {
 
 impl Server {
     /// Starts it, with statement statistics where the machine has them.
-    pub(crate) async fn start(scale: &Scale) -> Result<Self> {
+    pub(crate) async fn start(scale: &Scale, profiler: Option<Profiler>) -> Result<Self> {
         let durability = if scale.durable {
             Durability::On
         } else {
@@ -67,6 +69,7 @@ impl Server {
             admin,
             postmaster,
             counts_statements,
+            profiler,
         };
         if scale.durable {
             server.check_durability().await?;
@@ -106,6 +109,11 @@ impl Server {
     /// costs time itself, so such a round counts for nothing else.
     pub(crate) fn counts_statements(&self) -> bool {
         self.counts_statements
+    }
+
+    /// Who samples what the processors do, if that was asked for.
+    pub(crate) fn profiler(&self) -> Option<&Profiler> {
+        self.profiler.as_ref()
     }
 
     /// Times the statements of all sessions that begin from now on in a database.

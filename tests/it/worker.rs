@@ -10,7 +10,9 @@ use absurd_test::{Database, eventually};
 use futures::FutureExt as _;
 use tokio::sync::Notify;
 
-use crate::support::{Counter, TestResult, attempts, end_leases, quick_worker, work_while};
+use crate::support::{
+    Counter, TestResult, attempts, end_leases, quick_worker, recorded, work_while,
+};
 
 /// Lets a test see that a step runs, and hold it there.
 #[derive(Debug, Clone, Default)]
@@ -258,5 +260,46 @@ async fn the_next_task_begins_while_an_end_is_being_written() -> TestResult {
     first.result().await?;
     second.result().await?;
     worker.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_end_that_is_on_its_way_is_not_renewed() -> TestResult {
+    let database = Database::start().await?;
+    let (client, recorder) = recorded(&database).await?;
+    let (gate, counter) = (Gate::default(), Counter::default());
+    let worker = quick_worker(&client).task(gated).concurrency(2);
+    let worker = worker.state(gate.clone()).state(counter.clone()).start()?;
+    let first = client.spawn(gated, ()).await?;
+    gate.0.entered.notified().await;
+    let second = client.spawn(gated, ()).await?;
+    gate.0.entered.notified().await;
+    let mut holder = client.pool().begin().await?;
+    sqlx::query("select from absurd.t_default where task_id = $1 for update")
+        .bind(first.task_id().0)
+        .execute(&mut *holder)
+        .await?;
+    recorder.take();
+    gate.0.leave.notify_one();
+    let ends = Mutex::new(Vec::new());
+    eventually("the end of the first one is sent", async || {
+        ends.lock().is_ok_and(|mut ends| {
+            ends.extend(recorder.take());
+            ends.contains(&"write_plain")
+        })
+    })
+    .await?;
+    // The worker looks after all of its leases now.
+    client.cancel(second.task_id()).await?;
+    eventually("the second one is dropped", async || {
+        gate.0.dropped.get() == 2
+    })
+    .await?;
+    holder.rollback().await?;
+    first.result().await?;
+    worker.stop().await?;
+    let sent = recorder.take();
+    let singly = sent.iter().filter(|sent| **sent == "write_runs").count();
+    assert_eq!(singly, 1, "only the cancelled one's renewal: {sent:?}");
     Ok(())
 }

@@ -12,7 +12,7 @@ pub(crate) fn start(words: &[&str]) -> Result {
     if words.contains(&"--peers") {
         setup::for_peers()?;
     } else {
-        setup::for_benches()?;
+        setup::for_benches(words.contains(&"--profile"))?;
     }
     let mut bench = cargo();
     bench.args(["run", "--quiet", "--profile", "bench-run"]);

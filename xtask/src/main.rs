@@ -31,7 +31,7 @@ usage: cargo xtask <command>
   schema            print the whole database schema as one SQL file
   schema --check    fail if the schema cannot be printed
   bench [..]        what the engine costs, against what PostgreSQL can do: --quick, --only W3,W4,
-                    --json FILE
+                    --profile, --json FILE
   bench report FILE tables and plots of docs/performance.md, from what --json has written;
                     --peers FILE for those of other libraries
   bench --pure [..] what runs in our process for each step, without a database, by Criterion

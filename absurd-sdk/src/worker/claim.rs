@@ -223,8 +223,10 @@ impl ClaimLoop {
     /// which of their tasks were cancelled.
     async fn renew(&self, which: Renew) {
         let seconds = ceil_seconds(self.shared.plan.lease);
-        let leases = self.leases.iter();
-        let leases = leases.filter(|(_, lease)| which == Renew::All || lease.is_stale());
+        let leases = self
+            .leases
+            .iter()
+            .filter(|(_, lease)| lease.is_renewable() && (which == Renew::All || lease.is_stale()));
         let renewals = leases.map(|(run, lease)| async {
             let asked = Instant::now();
             let write = Write::Extend { run: *run, seconds };

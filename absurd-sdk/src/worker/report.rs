@@ -57,6 +57,7 @@ impl Report {
                 }
             }
         };
+        self.lease.end_is_on_its_way();
         let written = shared.writer.write(write, &self.lease).await;
         let Err(Refusal::Database(error)) = written else {
             return;

@@ -8,6 +8,7 @@ mod page;
 mod peers;
 mod svg;
 mod targets;
+mod time;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -17,7 +18,8 @@ use crate::{
     error::Result,
     machine::Machine,
     measure::Percentiles,
-    outcome::{Check, Cost},
+    outcome::{Check, Cost, TopStatements},
+    profile::Shares,
     table,
     workloads::WORKLOADS,
 };
@@ -44,6 +46,8 @@ struct Found {
     checks: Vec<Check>,
     costs: BTreeMap<String, Cost>,
     latencies: BTreeMap<String, Percentiles>,
+    statements: Option<TopStatements>,
+    profile: Option<Shares>,
 }
 
 /// Replaces the marked parts of `performance.md` in this folder, and its plots.
@@ -57,6 +61,8 @@ pub(crate) fn refresh(file: &Path, peers: Option<&Path>, folder: &Path) -> Resul
         ("targets", table::target_table(measured.checks())),
         ("latencies", latencies::table(&measured)),
         ("costs", table::cost_table(measured.costs())),
+        ("statements", time::statements(&measured)),
+        ("profile", time::profile(&measured)),
         ("capacity", capacity::text(&measured)),
     ] {
         text = page::replaced(&text, name, &content)?;

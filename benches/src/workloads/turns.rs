@@ -17,8 +17,18 @@ pub(super) const CONCURRENCY: usize = 256;
 pub(super) struct Round<'a> {
     pub(super) server: &'a Server,
     pub(super) arena: Arena,
-    /// Its statements are timed, which costs time: nothing else of it counts.
-    times_statements: bool,
+    purpose: Purpose,
+}
+
+/// What a round is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// Its figures.
+    Figures,
+    /// Times of statements. Taking them costs time: nothing else of the round counts.
+    Statements,
+    /// Samples of what the processors do, which cost time as well.
+    Profile,
 }
 
 impl<'a> Round<'a> {
@@ -27,21 +37,34 @@ impl<'a> Round<'a> {
         Ok(Self {
             server,
             arena: server.arena().await?,
-            times_statements: false,
+            purpose: Purpose::Figures,
         })
     }
 
-    /// From now on the round's statements are timed instead.
-    pub(super) fn time_statements(&mut self) {
-        self.times_statements = true;
+    /// A round whose figures don't count.
+    async fn aside(server: &'a Server, purpose: Purpose) -> Result<Self> {
+        let round = Self::new(server).await?;
+        Ok(Self { purpose, ..round })
+    }
+
+    /// The same, from now on for the times of its statements.
+    pub(super) fn timing_statements(self) -> Self {
+        Self {
+            purpose: Purpose::Statements,
+            ..self
+        }
     }
 
     /// Measures the work that begins now. What was prepared is not of interest.
     pub(super) async fn meter(&self) -> Result<Meter<'_>> {
-        if self.times_statements {
+        if self.purpose == Purpose::Statements {
             self.server.time_statements(&self.arena).await?;
         }
-        Meter::begin(self.server, &self.arena).await
+        let meter = Meter::begin(self.server, &self.arena).await?;
+        if self.purpose == Purpose::Profile {
+            return meter.with_profile();
+        }
+        Ok(meter)
     }
 
     /// Has a worker process execute so many tasks.
@@ -80,7 +103,7 @@ pub(super) struct Rounds<T> {
     pub(super) cost: Cost,
 }
 
-/// Runs limit and engine in turns; at last the engine once more to time its statements.
+/// Runs limit and engine in turns; at last the engine once more for each other purpose.
 pub(super) async fn in_turns<L, E>(
     server: &Server,
     scale: &Scale,
@@ -89,7 +112,7 @@ pub(super) async fn in_turns<L, E>(
 ) -> Result<(Vec<L>, Rounds<E>)> {
     let mut limits = Vec::new();
     let rounds = rounds(server, scale, async |round| {
-        if !round.times_statements {
+        if round.purpose == Purpose::Figures {
             limits.push(limit(&round.arena).await?);
         }
         engine(round).await
@@ -98,7 +121,7 @@ pub(super) async fn in_turns<L, E>(
     Ok((limits, rounds))
 }
 
-/// Runs the engine in several rounds, then once more to time its statements.
+/// Runs the engine in several rounds, then once more for each other purpose.
 pub(super) async fn rounds<T>(
     server: &Server,
     scale: &Scale,
@@ -112,10 +135,10 @@ pub(super) async fn rounds<T>(
         results.push(result);
         last_cost = Some(cost);
     }
-    if server.counts_statements() {
-        let mut round = Round::new(server).await?;
-        round.time_statements();
-        engine(&round).await?;
+    let statements = server.counts_statements().then_some(Purpose::Statements);
+    let profile = server.profiler().map(|_| Purpose::Profile);
+    for purpose in statements.into_iter().chain(profile) {
+        engine(&Round::aside(server, purpose).await?).await?;
     }
     let cost = last_cost.ok_or("no round was run")?;
     Ok(Rounds { results, cost })

@@ -20,7 +20,7 @@ use crate::{
 
 /// Measures.
 pub(super) async fn run(server: &Server, scale: &Scale) -> Result<Outcome> {
-    let mut long = Round::new(server).await?;
+    let long = Round::new(server).await?;
     fill::history(&long.arena, scale.finished, scale.backlog).await?;
     let (mut plain, mut history, mut costs) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..scale.rounds {
@@ -34,7 +34,7 @@ pub(super) async fn run(server: &Server, scale: &Scale) -> Result<Outcome> {
     let (snapshot, snapshot_cost) = under_a_snapshot(&long, scale).await?;
     if server.counts_statements() {
         top_up(&long.arena, scale).await?;
-        long.time_statements();
+        let long = long.timing_statements();
         drained(&long, scale.tasks).await?;
     }
     let (plain, history) = (Spread::of(plain)?, Spread::of(history)?);

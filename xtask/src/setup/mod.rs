@@ -33,6 +33,8 @@ const RADIO: &[&str] = &[
 ];
 /// Counts the instructions of the hot path.
 const COUNTER: &[&str] = &["valgrind"];
+/// Samples what processors do.
+const PROFILER: &[&str] = &["linux-perf"];
 /// What starts the published Python client.
 const PYTHON: &[&str] = &["python3-venv"];
 /// What starts the published TypeScript client, where no newer Node is present.
@@ -89,9 +91,10 @@ pub(crate) fn for_tests() -> Result<Tools> {
     })
 }
 
-/// Sets up what `cargo xtask bench` needs.
-pub(crate) fn for_benches() -> Result {
-    debian_packages(DATABASE)
+/// Sets up what `cargo xtask bench` needs, and its option `--profile`.
+pub(crate) fn for_benches(samples: bool) -> Result {
+    let profiler = if samples { PROFILER } else { &[] };
+    debian_packages(&[DATABASE, profiler].concat())
 }
 
 /// Sets up what `cargo xtask demo` needs.
