@@ -7,6 +7,11 @@
 -- Levels of priority are found one by one, so that sleeping runs of a higher one are not walked
 -- through; of the lane in `order by` see due_without_lane. Many small statements, for what a claim
 -- of one run costs is to set up its statements; the rare ones are looked for first.
+--
+-- Under a snapshot that is held open nothing dead leaves the indexes, and each look walks over all
+-- that was ever claimed. Where that is slow a mark is kept: the place that claims have come to, and
+-- the time up to which expired leases were seen. Claims go on from there until its time is over or
+-- they find nothing. Each session has its own, and all see the queue's, which is a little older.
 select absurd.define_queue_function('fc', $template$
 create or replace function absurd."fc_{queue}"(
     p_worker_id text, p_claim_timeout integer, p_qty integer
@@ -20,14 +25,24 @@ declare
     worker text := coalesce(nullif(p_worker_id, ''), 'worker');
     lease timestamptz;
     slow constant interval := '2 ms';
-    marked jsonb := nullif(current_setting('absurd.claim_mark', true), '');
+    looks_within constant interval := '10 s';
+    mark jsonb := nullif(current_setting('absurd.claim_mark', true), '');
+    shared jsonb;
     mark_until timestamptz;
+    urgent_at timestamptz;
+    seen timestamptz;
     begun timestamptz;
     took interval;
     is_paused boolean;
     has_lanes boolean;
     has_expired boolean;
-    level integer;
+    -- Beyond any priority.
+    over_all constant bigint := 2147483648;
+    level bigint;
+    below bigint;
+    marked bigint;
+    from_time timestamptz;
+    from_run uuid;
     violated uuid;
     expired record;
     picked uuid[] := '{}';
@@ -35,101 +50,139 @@ begin
     if coalesce(p_claim_timeout, 30) > 0 then
         lease := now + make_interval(secs => coalesce(p_claim_timeout, 30));
     end if;
-    select q.paused_at is not null, q.lanes into is_paused, has_lanes
+    select q.paused_at is not null, q.lanes, q.claim_mark into is_paused, has_lanes, shared
     from absurd.queues q where q.queue_name = {literal};
-    if marked->>'queue' = {literal} and not is_paused and not has_lanes then
-        mark_until := marked->>'until';
-        if mark_until > clock_timestamp() then
-            picked := array(
+    if (mark->>'queue' = {literal}) is not true
+        or (shared->>'until')::timestamptz > (mark->>'until')::timestamptz
+    then
+        mark := shared;
+    end if;
+    if (mark->>'until')::timestamptz > clock_timestamp() and not is_paused and not has_lanes then
+        mark_until := mark->>'until';
+        marked := mark->>'priority';
+        urgent_at := mark->>'urgent_at';
+        seen := mark->>'seen';
+    end if;
+    begun := clock_timestamp();
+    has_expired := exists (select from absurd."r_{queue}" r
+        where r.state = 'running' and r.claim_expires_at <= now
+            and r.claim_expires_at > coalesce(seen, '-infinity'));
+    took := clock_timestamp() - begun;
+    if mark_until is null and exists (select from absurd."r_{queue}" r
+        where r.cancel_at is not null and r.state in ('pending', 'running', 'sleeping')
+            and r.cancel_at <= now)
+    then
+        for violated in
+            select distinct r.task_id from absurd."r_{queue}" r
+            where r.cancel_at is not null and r.state in ('pending', 'running', 'sleeping')
+                and r.cancel_at <= now
+            order by r.task_id
+        loop
+            perform absurd.cancel_task({literal}, violated);
+        end loop;
+    end if;
+    if has_expired then
+        for expired in
+            select r.run_id, r.claimed_by, r.claim_expires_at, r.attempt
+            from absurd."r_{queue}" r
+            where r.state = 'running' and r.claim_expires_at <= now
+                and r.claim_expires_at > coalesce(seen, '-infinity')
+            order by r.claim_expires_at, r.run_id limit qty for update skip locked
+        loop
+            perform absurd.end_lease({literal}, expired.run_id, expired.claimed_by,
+                expired.claim_expires_at, expired.attempt);
+        end loop;
+    else
+        seen := now;
+    end if;
+    if is_paused then
+        return null;
+    elsif has_lanes then
+        picked := absurd.pick_runs({literal}, now, qty);
+        picked := array(
+            select r.run_id
+            from unnest(picked) with ordinality as wanted (run_id, place) cross join lateral (
                 select r.run_id
                 from absurd."r_{queue}" r join absurd."t_{queue}" t on t.task_id = r.task_id
-                where r.lane is null and r.state in ('pending', 'sleeping')
-                    and r.priority = (marked->>'priority')::integer and r.available_at <= now
-                    and (r.available_at, r.run_id)
-                        > ((marked->>'available_at')::timestamptz, (marked->>'run_id')::uuid)
+                where r.run_id = wanted.run_id and r.state in ('pending', 'sleeping')
                     and t.state in ('pending', 'running', 'sleeping')
-                order by r.lane, r.priority desc, r.available_at, r.run_id
-                limit qty for update of r, t skip locked);
-        end if;
-    end if;
-    if cardinality(picked) < qty then
-        picked := '{}';
-        mark_until := null;
-        begun := clock_timestamp();
-        has_expired := exists (select from absurd."r_{queue}" r
-            where r.state = 'running' and r.claim_expires_at <= now);
-        took := clock_timestamp() - begun;
-        if exists (select from absurd."r_{queue}" r
-            where r.cancel_at is not null and r.state in ('pending', 'running', 'sleeping')
-                and r.cancel_at <= now)
-        then
-            for violated in
-                select distinct r.task_id from absurd."r_{queue}" r
-                where r.cancel_at is not null and r.state in ('pending', 'running', 'sleeping')
-                    and r.cancel_at <= now
-                order by r.task_id
+                for update of r, t skip locked) r
+            order by wanted.place);
+    else
+        loop
+            level := over_all;
             loop
-                perform absurd.cancel_task({literal}, violated);
-            end loop;
-        end if;
-        if has_expired then
-            for expired in
-                select r.run_id, r.claimed_by, r.claim_expires_at, r.attempt
-                from absurd."r_{queue}" r
-                where r.state = 'running' and r.claim_expires_at <= now
-                order by r.claim_expires_at, r.run_id limit qty for update skip locked
-            loop
-                perform absurd.end_lease({literal}, expired.run_id, expired.claimed_by,
-                    expired.claim_expires_at, expired.attempt);
-            end loop;
-        end if;
-        if is_paused then
-            return null;
-        elsif has_lanes then
-            picked := absurd.pick_runs({literal}, now, qty);
-            picked := array(
-                select r.run_id
-                from unnest(picked) with ordinality as wanted (run_id, place) cross join lateral (
-                    select r.run_id
-                    from absurd."r_{queue}" r join absurd."t_{queue}" t on t.task_id = r.task_id
-                    where r.run_id = wanted.run_id and r.state in ('pending', 'sleeping')
-                        and t.state in ('pending', 'running', 'sleeping')
-                    for update of r, t skip locked) r
-                order by wanted.place);
-        else
-            begun := clock_timestamp();
-            level := (select r.priority from absurd."r_{queue}" r
-                where r.lane is null and r.state in ('pending', 'sleeping')
-                order by r.lane, r.priority desc limit 1);
-            took := took + (clock_timestamp() - begun);
-            while level is not null loop
+                begun := clock_timestamp();
+                if mark_until is null or level <= marked then
+                    select r.priority, r.available_at, r.run_id into level, from_time, from_run
+                    from absurd."r_{queue}" r
+                    where r.lane is null and r.state in ('pending', 'sleeping')
+                        and r.priority < level
+                    order by r.lane, r.priority desc, r.available_at, r.run_id limit 1;
+                    took := took + (clock_timestamp() - begun);
+                else
+                    below := level;
+                    level := null;
+                    if (urgent_at > begun) is not true then
+                        select r.priority, r.available_at, r.run_id
+                            into level, from_time, from_run
+                        from absurd."r_{queue}" r
+                        where r.lane is null and r.state in ('pending', 'sleeping')
+                            and r.priority < below and r.priority > marked
+                        order by r.lane, r.priority desc, r.available_at, r.run_id limit 1;
+                        urgent_at := case when clock_timestamp() - begun > slow
+                            then clock_timestamp()
+                                + least(20 * (clock_timestamp() - begun), looks_within) end;
+                    end if;
+                    if level is null then
+                        level := marked;
+                        from_time := mark->>'available_at';
+                        from_run := mark->>'run_id';
+                    end if;
+                end if;
+                exit when level is null;
                 picked := picked || array(
                     select r.run_id
                     from absurd."r_{queue}" r join absurd."t_{queue}" t on t.task_id = r.task_id
                     where r.lane is null and r.state in ('pending', 'sleeping')
                         and r.priority = level and r.available_at <= now
+                        and (r.available_at, r.run_id) >= (from_time, from_run)
                         and t.state in ('pending', 'running', 'sleeping')
                     order by r.lane, r.priority desc, r.available_at, r.run_id
                     limit qty - cardinality(picked) for update of r, t skip locked);
                 exit when cardinality(picked) = qty;
-                level := (select r.priority from absurd."r_{queue}" r
-                    where r.lane is null and r.state in ('pending', 'sleeping')
-                        and r.priority < level
-                    order by r.lane, r.priority desc limit 1);
             end loop;
-            if took > slow and cardinality(picked) = qty then
-                mark_until := clock_timestamp() + least(20 * took, interval '10 s');
-            end if;
+            exit when picked <> '{}' or mark_until is null;
+            mark_until := null;
+        end loop;
+        if mark_until is null and took > slow then
+            marked := over_all;
+            mark_until := clock_timestamp() + least(20 * took, looks_within);
         end if;
-    end if;
-    if mark_until is not null then
-        perform set_config('absurd.claim_mark', jsonb_build_object('queue', {literal},
-            'until', mark_until, 'priority', r.priority, 'available_at', r.available_at,
-            'run_id', r.run_id)::text, false)
-        from absurd."r_{queue}" r where r.run_id = picked[qty];
     end if;
     if picked = '{}' then
         return null;
+    end if;
+    if mark_until is not null then
+        mark := coalesce((
+            -- More urgent ones than the mark's do not move it back to them.
+            select jsonb_build_object('priority', r.priority, 'available_at', r.available_at,
+                'run_id', r.run_id)
+            from absurd."r_{queue}" r
+            where r.run_id = picked[cardinality(picked)] and r.priority <= marked), mark)
+            || jsonb_build_object('queue', {literal}, 'until', mark_until, 'seen', seen,
+                'urgent_at', urgent_at, 'at', clock_timestamp());
+        perform set_config('absurd.claim_mark', mark::text, false);
+        -- Seldom, for its versions stay as well; and nobody waits for it.
+        if ((shared->>'until')::timestamptz >= mark_until
+            and (shared->>'at')::timestamptz > clock_timestamp() - interval '1 s') is not true
+        then
+            perform from absurd.queues q
+            where q.queue_name = {literal} for no key update skip locked;
+            if found then
+                update absurd.queues q set claim_mark = mark where q.queue_name = {literal};
+            end if;
+        end if;
     end if;
     update absurd."t_{queue}" t set state = 'running', attempts = greatest(t.attempts, r.attempt),
         first_started_at = coalesce(t.first_started_at, now), last_attempt_run = r.run_id

@@ -10,7 +10,7 @@ use absurd_test::Database;
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use crate::support::{TestResult, quick_worker};
+use crate::support::{TestResult, attempts, end_leases, quick_worker};
 
 /// The order in which tasks ran.
 #[derive(Clone, Default)]
@@ -112,8 +112,9 @@ async fn a_session_that_claims_from_where_it_has_come_to_leaves_nothing_behind()
     sqlx::raw_sql(
         "select set_config('absurd.claim_mark', jsonb_build_object('queue', 'default',
             'until', clock_timestamp() + interval '1 hour', 'priority', 0,
-            'available_at', available_at, 'run_id', run_id)::text, false)
-           from absurd.r_default order by available_at, run_id limit 1",
+            'available_at', created_at, 'run_id', 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+                ::text, false)
+           from absurd.r_default order by created_at limit 1",
     )
     .execute(&mut *session)
     .await?;
@@ -134,6 +135,69 @@ async fn a_session_that_claims_from_where_it_has_come_to_leaves_nothing_behind()
         claimed.push(name);
     }
     assert_eq!(claimed, ["second", "third", "first"]);
+    Ok(())
+}
+
+/// Says for the queue that claims have come to its first run.
+async fn mark_the_first(client: &Client) -> TestResult {
+    let mark = "update absurd.queues set claim_mark = (
+            select jsonb_build_object('queue', 'default', 'priority', 0,
+                'until', clock_timestamp() + interval '1 hour', 'seen', clock_timestamp(),
+                'at', clock_timestamp(), 'available_at', created_at,
+                'run_id', 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+            from absurd.r_default order by created_at limit 1)";
+    sqlx::query(mark).execute(client.pool()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_mark_is_every_sessions_and_hides_nothing_urgent() -> TestResult {
+    let database = Database::start().await?;
+    let client = database.client();
+    for name in ["first", "second", "third"] {
+        client.spawn(note, name.to_owned()).await?;
+    }
+    mark_the_first(client).await?;
+    for (name, priority) in [("later", -1), ("urgent", 5), ("more urgent", 9)] {
+        client
+            .spawn(note, name.to_owned())
+            .priority(priority)
+            .await?;
+    }
+    // Two by two, each in a session of its own; what the mark passed over comes at the end.
+    let claim = "select params #>> '{}' from absurd.claim_task('default', 'w', 30, 2)";
+    let mut claimed: Vec<Vec<String>> = Vec::new();
+    for _ in 0..4 {
+        let mut session = client.pool().acquire().await?.detach();
+        let claim = sqlx::query_scalar(claim).fetch_all(&mut session);
+        claimed.push(claim.await?);
+    }
+    assert_eq!(
+        claimed,
+        [
+            vec!["more urgent", "urgent"],
+            vec!["second", "third"],
+            vec!["later"],
+            vec!["first"],
+        ]
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn leases_that_expire_after_a_mark_are_found() -> TestResult {
+    let database = Database::start().await?;
+    let client = database.client();
+    let lost = client.spawn(note, "lost".to_owned()).await?;
+    client.spawn(note, "next".to_owned()).await?;
+    let claim = "select params #>> '{}' from absurd.claim_task('default', 'w', 30, 1)";
+    let first: String = sqlx::query_scalar(claim).fetch_one(client.pool()).await?;
+    assert_eq!(first, "lost");
+    mark_the_first(client).await?;
+    end_leases(client).await?;
+    let next: String = sqlx::query_scalar(claim).fetch_one(client.pool()).await?;
+    assert_eq!(next, "next");
+    assert_eq!(attempts(client, lost.task_id()).await?[0].1, "failed");
     Ok(())
 }
 
