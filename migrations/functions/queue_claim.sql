@@ -29,13 +29,15 @@ declare
     mark jsonb := nullif(current_setting('absurd.claim_mark', true), '');
     shared jsonb;
     mark_until timestamptz;
+    -- When to look again for what was slow to find.
+    expired_at timestamptz;
     urgent_at timestamptz;
     seen timestamptz;
     begun timestamptz;
-    took interval;
+    took interval := '0';
     is_paused boolean;
     has_lanes boolean;
-    has_expired boolean;
+    has_expired boolean := false;
     -- Beyond any priority.
     over_all constant bigint := 2147483648;
     level bigint;
@@ -61,13 +63,21 @@ begin
         mark_until := mark->>'until';
         marked := mark->>'priority';
         urgent_at := mark->>'urgent_at';
+        expired_at := mark->>'expired_at';
         seen := mark->>'seen';
     end if;
-    begun := clock_timestamp();
-    has_expired := exists (select from absurd."r_{queue}" r
-        where r.state = 'running' and r.claim_expires_at <= now
-            and r.claim_expires_at > coalesce(seen, '-infinity'));
-    took := clock_timestamp() - begun;
+    if (mark_until is not null and expired_at > clock_timestamp()) is not true then
+        begun := clock_timestamp();
+        has_expired := exists (select from absurd."r_{queue}" r
+            where r.state = 'running' and r.claim_expires_at <= now
+                and r.claim_expires_at > coalesce(seen, '-infinity'));
+        took := clock_timestamp() - begun;
+        expired_at := case when took > slow
+            then clock_timestamp() + least(20 * took, looks_within) end;
+        if not has_expired then
+            seen := now;
+        end if;
+    end if;
     if mark_until is null and exists (select from absurd."r_{queue}" r
         where r.cancel_at is not null and r.state in ('pending', 'running', 'sleeping')
             and r.cancel_at <= now)
@@ -92,8 +102,6 @@ begin
             perform absurd.end_lease({literal}, expired.run_id, expired.claimed_by,
                 expired.claim_expires_at, expired.attempt);
         end loop;
-    else
-        seen := now;
     end if;
     if is_paused then
         return null;
@@ -171,7 +179,7 @@ begin
             from absurd."r_{queue}" r
             where r.run_id = picked[cardinality(picked)] and r.priority <= marked), mark)
             || jsonb_build_object('queue', {literal}, 'until', mark_until, 'seen', seen,
-                'urgent_at', urgent_at, 'at', clock_timestamp());
+                'expired_at', expired_at, 'urgent_at', urgent_at, 'at', clock_timestamp());
         perform set_config('absurd.claim_mark', mark::text, false);
         -- Seldom, for its versions stay as well; and nobody waits for it.
         if ((shared->>'until')::timestamptz >= mark_until
