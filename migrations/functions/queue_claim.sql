@@ -32,6 +32,7 @@ declare
     -- When to look again for what was slow to find.
     expired_at timestamptz;
     urgent_at timestamptz;
+    looks_for_urgent boolean;
     seen timestamptz;
     begun timestamptz;
     took interval := '0';
@@ -63,6 +64,7 @@ begin
         mark_until := mark->>'until';
         marked := mark->>'priority';
         urgent_at := mark->>'urgent_at';
+        looks_for_urgent := (urgent_at > clock_timestamp()) is not true;
         expired_at := mark->>'expired_at';
         seen := mark->>'seen';
     end if;
@@ -131,7 +133,7 @@ begin
                 else
                     below := level;
                     level := null;
-                    if (urgent_at > begun) is not true then
+                    if looks_for_urgent then
                         select r.priority, r.available_at, r.run_id
                             into level, from_time, from_run
                         from absurd."r_{queue}" r

@@ -1,4 +1,8 @@
 -- Writing about runs of one queue: see define_queue_function.
+--
+-- Runs are found by their ids and looked at afterwards (`offset 0`): by statistics of a moment
+-- in which nothing ran PostgreSQL would look for `running` first, and walk over all that run or,
+-- under a snapshot that is held open, ever ran.
 
 -- One checkpoint: what a task that is alone writes. Refuses as `fw` does.
 select absurd.define_queue_function('fk', $template$
@@ -9,8 +13,10 @@ language plpgsql set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $body$
 begin
-    perform from absurd."r_{queue}" r
-    where r.run_id = p_run and r.state = 'running' and r.claimed_by = p_worker_id for update;
+    perform from (
+        select r.state, r.claimed_by from absurd."r_{queue}" r
+        where r.run_id = p_run offset 0 for update) r
+    where r.state = 'running' and r.claimed_by = p_worker_id;
     if not found then
         raise exception 'run % is not held by this worker any more', p_run
             using errcode = 'AB004';
@@ -43,9 +49,10 @@ declare
     held integer;
     ended record;
 begin
-    perform from absurd."r_{queue}" r
-    where r.run_id = any (p_held) and r.state = 'running' and r.claimed_by = p_worker_id
-    order by r.run_id for update;
+    perform from (
+        select r.state, r.claimed_by from absurd."r_{queue}" r
+        where r.run_id = any (p_held) order by r.run_id offset 0 for update) r
+    where r.state = 'running' and r.claimed_by = p_worker_id;
     get diagnostics held = row_count;
     if held <> cardinality(p_held) then
         raise exception '% of % runs are not held by this worker any more',
