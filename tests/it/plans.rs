@@ -233,6 +233,32 @@ async fn no_statement_costs_more_as_history_and_backlog_grow() -> TestResult {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_write_does_not_look_at_what_others_run() -> TestResult {
+    // Its statistics are of a moment in which nothing ran.
+    let database = filled().await?;
+    let pool = database.client().pool();
+    sqlx::raw_sql(
+        "update absurd.r_default set state = 'running', claimed_by = 'other'
+          where run_id in (select run_id from absurd.r_default where state = 'pending'
+              order by run_id desc limit 1000)",
+    )
+    .execute(pool)
+    .await?;
+    let claim = "select run_id::text, task_id::text from absurd.claim_task('default', 'w', 60, 1)";
+    let (run, task): (String, String) = sqlx::query_as(claim).fetch_one(pool).await?;
+    let writes = format!(
+        "select absurd.fk_default('w', '{task}', '{run}', 'one', '1', 1);
+         select absurd.fw_default('w', '{{{run}}}', '{{{task}}}', '{{{run}}}', '{{more}}',
+             '{{1}}', '{{1}}', '{{}}', '{{}}', '{{}}', '{{}}');
+         select absurd.fw_default('w', '{{{run}}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}',
+             '{{{run}}}', '{{1}}', '{{}}', '{{}}')"
+    );
+    let plans = plans(&database, &writes)?;
+    assert_eq!(costly(&plans), [""; 0], "{plans}");
+    Ok(())
+}
+
 #[test]
 fn a_costly_plan_is_noticed() {
     let scan = "  ->  Seq Scan on t_default t  (cost=0.00..1.00 rows=1) (actual rows=3 loops=1)";
