@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     env, fs,
+    os::unix::process::ExitStatusExt as _,
     path::PathBuf,
     process::{Child, Command, Stdio, id},
 };
@@ -123,9 +124,12 @@ impl Recording {
     /// Until now.
     pub(crate) fn end(mut self) -> Result {
         kill_process(Pid::from_child(&self.0), Signal::INT)?;
-        // It ends by the signal once all is written.
-        self.0.wait()?;
-        Ok(())
+        // It ends by the signal once all is written; before that only if it may not sample.
+        let ended = self.0.wait()?;
+        if ended.signal() == Some(Signal::INT.as_raw()) {
+            return Ok(());
+        }
+        Err(format!("perf record: {ended}; see above").into())
     }
 }
 

@@ -101,6 +101,13 @@ async fn a_paused_queue_hands_out_nothing_to_anybody() -> TestResult {
     Ok(())
 }
 
+/// A mark that claims have come to the first run.
+const PAST_THE_FIRST: &str = "select jsonb_build_object('queue', 'default', 'priority', 0,
+        'until', clock_timestamp() + interval '1 hour', 'seen', clock_timestamp(),
+        'at', clock_timestamp(), 'available_at', created_at,
+        'run_id', 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+    from absurd.r_default order by created_at limit 1";
+
 #[tokio::test]
 async fn a_session_that_claims_from_where_it_has_come_to_leaves_nothing_behind() -> TestResult {
     let database = Database::start().await?;
@@ -109,15 +116,10 @@ async fn a_session_that_claims_from_where_it_has_come_to_leaves_nothing_behind()
         client.spawn(note, name.to_owned()).await?;
     }
     let mut session = client.pool().acquire().await?;
-    sqlx::raw_sql(
-        "select set_config('absurd.claim_mark', jsonb_build_object('queue', 'default',
-            'until', clock_timestamp() + interval '1 hour', 'priority', 0,
-            'available_at', created_at, 'run_id', 'ffffffff-ffff-ffff-ffff-ffffffffffff')
-                ::text, false)
-           from absurd.r_default order by created_at limit 1",
-    )
-    .execute(&mut *session)
-    .await?;
+    let mark = format!("select set_config('absurd.claim_mark', ({PAST_THE_FIRST})::text, false)");
+    sqlx::query(sqlx::AssertSqlSafe(mark))
+        .execute(&mut *session)
+        .await?;
     let claim = "select params #>> '{}' from absurd.claim_task('default', 'w', 30, 1)";
     client.pause_queue().await?;
     assert!(
@@ -140,13 +142,10 @@ async fn a_session_that_claims_from_where_it_has_come_to_leaves_nothing_behind()
 
 /// Says for the queue that claims have come to its first run.
 async fn mark_the_first(client: &Client) -> TestResult {
-    let mark = "update absurd.queues set claim_mark = (
-            select jsonb_build_object('queue', 'default', 'priority', 0,
-                'until', clock_timestamp() + interval '1 hour', 'seen', clock_timestamp(),
-                'at', clock_timestamp(), 'available_at', created_at,
-                'run_id', 'ffffffff-ffff-ffff-ffff-ffffffffffff')
-            from absurd.r_default order by created_at limit 1)";
-    sqlx::query(mark).execute(client.pool()).await?;
+    let mark = format!("update absurd.queues set claim_mark = ({PAST_THE_FIRST})");
+    sqlx::query(sqlx::AssertSqlSafe(mark))
+        .execute(client.pool())
+        .await?;
     Ok(())
 }
 

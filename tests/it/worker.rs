@@ -3,11 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use absurd_sdk::{
-    Client, Error, TaskState,
+    Client, Error, TaskId, TaskState,
     prelude::{Context, State, TaskError, TaskResult, task},
 };
 use absurd_test::{Database, eventually};
 use futures::FutureExt as _;
+use sqlx::{Postgres, Transaction};
 use tokio::sync::Notify;
 
 use crate::support::{
@@ -236,6 +237,16 @@ async fn an_aborted_worker_leaves_its_work_to_the_next() -> TestResult {
     Ok(())
 }
 
+/// Holds up whoever writes a task's end, until it is rolled back.
+async fn holding(client: &Client, task: TaskId) -> TestResult<Transaction<'static, Postgres>> {
+    let mut holder = client.pool().begin().await?;
+    sqlx::query("select from absurd.t_default where task_id = $1 for update")
+        .bind(task.0)
+        .execute(&mut *holder)
+        .await?;
+    Ok(holder)
+}
+
 #[tokio::test]
 async fn the_next_task_begins_while_an_end_is_being_written() -> TestResult {
     let database = Database::start().await?;
@@ -247,11 +258,7 @@ async fn the_next_task_begins_while_an_end_is_being_written() -> TestResult {
     let worker = worker.state(gate.clone()).state(counter.clone());
     let worker = worker.build()?.start();
     gate.0.entered.notified().await;
-    let mut holder = client.pool().begin().await?;
-    sqlx::query("select from absurd.t_default where task_id = $1 for update")
-        .bind(first.task_id().0)
-        .execute(&mut *holder)
-        .await?;
+    let holder = holding(client, first.task_id()).await?;
     gate.0.leave.notify_one();
     // It need not have written anything: that may share a batch with the end that is held up.
     eventually("the second one runs", async || counter.get() == 2).await?;
@@ -274,11 +281,7 @@ async fn an_end_that_is_on_its_way_is_not_renewed() -> TestResult {
     gate.0.entered.notified().await;
     let second = client.spawn(gated, ()).await?;
     gate.0.entered.notified().await;
-    let mut holder = client.pool().begin().await?;
-    sqlx::query("select from absurd.t_default where task_id = $1 for update")
-        .bind(first.task_id().0)
-        .execute(&mut *holder)
-        .await?;
+    let holder = holding(&client, first.task_id()).await?;
     recorder.take();
     gate.0.leave.notify_one();
     let ends = Mutex::new(Vec::new());

@@ -204,8 +204,7 @@ async fn a_program_dies_with_its_worker() -> TestResult {
         assert!(!run.remembered().await?.contains(&step.to_owned()));
         fs::write(run.go(program), "")?;
         run.finish(&expected).await?;
-        // WSClean also starts for a look at the point spread function.
-        assert!(run.starts(program, 2).await?.len() >= 2, "it began again");
+        run.check_began_again(program).await?;
     }
     Ok(())
 }

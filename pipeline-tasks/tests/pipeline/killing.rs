@@ -153,6 +153,17 @@ impl Place<'_> {
         .await?;
         Ok(read().lines().map(str::parse).collect::<Result<_, _>>()?)
     }
+
+    /// The program has begun once more, and no oftener. `WSClean` also starts for looks at the
+    /// point spread function.
+    pub(crate) async fn check_began_again(&self, program: &str) -> TestResult {
+        let starts = self.starts(program, 2).await?.len();
+        assert!(
+            starts == 2 || program == "wsclean",
+            "{program} was started {starts} times"
+        );
+        Ok(())
+    }
 }
 
 /// What is half-made in a folder or those in it.
