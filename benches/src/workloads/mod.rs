@@ -1,5 +1,6 @@
 //! The workloads, one a file.
 
+mod claims;
 mod fill;
 mod turns;
 

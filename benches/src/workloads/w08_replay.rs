@@ -1,16 +1,18 @@
 //! W8: from a claim to the first fresh step behind many cached ones.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use absurd_sdk::{Worker, observe::StatementObserver};
+use absurd_sdk::Worker;
 use serde_json::json;
-use tokio::time::Instant;
 
-use super::turns::{Round, rounds};
+use super::{
+    claims::Claims,
+    turns::{Round, rounds},
+};
 use crate::{
     error::Result,
     measure::{Latencies, Spread},
-    meter::{EffortMeter, Sent},
+    meter::EffortMeter,
     outcome::{Check, Cost, Outcome, Target},
     scale::Scale,
     server::{self, Server},
@@ -93,41 +95,4 @@ async fn replayed(round: &Round<'_>, scale: &Scale) -> Result<(Replays, Cost)> {
         replays,
         meter.end(usize::try_from(attempts)?, effort).await?,
     ))
-}
-
-/// Notes when claims were sent and answered. A worker with room for one run never has two under
-/// way.
-#[derive(Debug, Default)]
-struct Claims {
-    sent: Arc<Sent>,
-    moments: Mutex<Vec<(Instant, Option<Instant>)>>,
-}
-
-impl Claims {
-    fn last_before(&self, moment: Instant) -> Option<(Instant, Instant)> {
-        let claims = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
-        claims.iter().rev().find_map(|(sent, answered)| {
-            let answered = (*answered)?;
-            (answered <= moment).then_some((*sent, answered))
-        })
-    }
-}
-
-impl StatementObserver for Claims {
-    fn before(&self, statement: &'static str) {
-        self.sent.before(statement);
-        if statement == "claim_runs" {
-            let mut claims = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
-            claims.push((Instant::now(), None));
-        }
-    }
-
-    fn after(&self, statement: &'static str) {
-        if statement == "claim_runs" {
-            let mut claims = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some((_, answered)) = claims.last_mut() {
-                *answered = Some(Instant::now());
-            }
-        }
-    }
 }
