@@ -3,7 +3,7 @@
 -- As claim_task, with the checkpoints that each run may see: their names, states and places, in
 -- this order. Where they are more than 2,000 or longer than 1 MiB they stay behind, and
 -- `more_checkpoints` says so. A worker that `p_listens` and gets fewer runs than it asks for is to
--- be notified of the next.
+-- be notified of the next; null says that it listens, and was noted less than half a minute ago.
 create or replace function absurd.claim_runs(
     p_queue_name text, p_worker_id text, p_claim_timeout integer, p_qty integer,
     p_listens boolean default false

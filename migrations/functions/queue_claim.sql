@@ -1,29 +1,41 @@
 -- Claiming from one queue: see define_queue_function.
 
--- Makes due runs a worker's, by priority, then age, and returns their ids in this order. Runs or
--- tasks that others hold are skipped. A wait among several that has timed out is remembered, for
--- such a run wakes without an event of its own.
+-- Whether leases are over that were not by `p_seen`. Without sorts it goes by the index that has
+-- the order, whatever the statistics say; `exists` would forget the order.
+select absurd.define_queue_function('fe', $template$
+create or replace function absurd."fe_{queue}"(p_now timestamptz, p_seen timestamptz)
+returns boolean
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set enable_sort = off
+as $body$
+begin
+    return (
+        select true from absurd."r_{queue}" r
+        where r.state = 'running' and r.claim_expires_at <= p_now
+            and r.claim_expires_at > coalesce(p_seen, '-infinity')
+        order by r.claim_expires_at limit 1) is not null;
+end;
+$body$
+$template$);
+
+-- What a claim takes, whatever the queue is like: locks due runs with their tasks, by priority,
+-- then age, and returns their ids in this order. Runs or tasks that others hold are skipped. First
+-- come tasks whose policy is violated and leases that are over.
 --
 -- Levels of priority are found one by one, so that sleeping runs of a higher one are not walked
--- through; of the lane in `order by` see due_without_lane. Many small statements, for what a claim
--- of one run costs is to set up its statements; the rare ones are looked for first.
+-- through; of the lane in `order by` see due_without_lane.
 --
 -- Under a snapshot that is held open nothing dead leaves the indexes, and each look walks over all
 -- that was ever claimed. Where that is slow a mark is kept: the place that claims have come to, and
 -- the time up to which expired leases were seen. Claims go on from there until its time is over or
 -- they find nothing. Each session has its own, and all see the queue's, which is a little older.
-select absurd.define_queue_function('fc', $template$
-create or replace function absurd."fc_{queue}"(
-    p_worker_id text, p_claim_timeout integer, p_qty integer
-) returns uuid[]
+select absurd.define_queue_function('fl', $template$
+create or replace function absurd."fl_{queue}"(p_now timestamptz, p_qty integer) returns uuid[]
 language plpgsql set plan_cache_mode = force_generic_plan
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set enable_sort = on
 as $body$
 declare
-    now timestamptz := absurd.current_time();
-    qty integer := greatest(coalesce(p_qty, 1), 1);
-    worker text := coalesce(nullif(p_worker_id, ''), 'worker');
-    lease timestamptz;
     slow constant interval := '2 ms';
     looks_within constant interval := '10 s';
     mark jsonb := nullif(current_setting('absurd.claim_mark', true), '');
@@ -50,9 +62,6 @@ declare
     expired record;
     picked uuid[] := '{}';
 begin
-    if coalesce(p_claim_timeout, 30) > 0 then
-        lease := now + make_interval(secs => coalesce(p_claim_timeout, 30));
-    end if;
     select q.paused_at is not null, q.lanes, q.claim_mark into is_paused, has_lanes, shared
     from absurd.queues q where q.queue_name = {literal};
     if (mark->>'queue' = {literal}) is not true
@@ -70,24 +79,22 @@ begin
     end if;
     if (mark_until is not null and expired_at > clock_timestamp()) is not true then
         begun := clock_timestamp();
-        has_expired := exists (select from absurd."r_{queue}" r
-            where r.state = 'running' and r.claim_expires_at <= now
-                and r.claim_expires_at > coalesce(seen, '-infinity'));
+        has_expired := absurd."fe_{queue}"(p_now, seen);
         took := clock_timestamp() - begun;
         expired_at := case when took > slow
             then clock_timestamp() + least(20 * took, looks_within) end;
         if not has_expired then
-            seen := now;
+            seen := p_now;
         end if;
     end if;
     if mark_until is null and exists (select from absurd."r_{queue}" r
         where r.cancel_at is not null and r.state in ('pending', 'running', 'sleeping')
-            and r.cancel_at <= now)
+            and r.cancel_at <= p_now)
     then
         for violated in
             select distinct r.task_id from absurd."r_{queue}" r
             where r.cancel_at is not null and r.state in ('pending', 'running', 'sleeping')
-                and r.cancel_at <= now
+                and r.cancel_at <= p_now
             order by r.task_id
         loop
             perform absurd.cancel_task({literal}, violated);
@@ -97,9 +104,9 @@ begin
         for expired in
             select r.run_id, r.claimed_by, r.claim_expires_at, r.attempt
             from absurd."r_{queue}" r
-            where r.state = 'running' and r.claim_expires_at <= now
+            where r.state = 'running' and r.claim_expires_at <= p_now
                 and r.claim_expires_at > coalesce(seen, '-infinity')
-            order by r.claim_expires_at, r.run_id limit qty for update skip locked
+            order by r.claim_expires_at limit p_qty for update skip locked
         loop
             perform absurd.end_lease({literal}, expired.run_id, expired.claimed_by,
                 expired.claim_expires_at, expired.attempt);
@@ -108,7 +115,7 @@ begin
     if is_paused then
         return null;
     elsif has_lanes then
-        picked := absurd.pick_runs({literal}, now, qty);
+        picked := absurd.pick_runs({literal}, p_now, p_qty);
         picked := array(
             select r.run_id
             from unnest(picked) with ordinality as wanted (run_id, place) cross join lateral (
@@ -155,12 +162,12 @@ begin
                     select r.run_id
                     from absurd."r_{queue}" r join absurd."t_{queue}" t on t.task_id = r.task_id
                     where r.lane is null and r.state in ('pending', 'sleeping')
-                        and r.priority = level and r.available_at <= now
+                        and r.priority = level and r.available_at <= p_now
                         and (r.available_at, r.run_id) >= (from_time, from_run)
                         and t.state in ('pending', 'running', 'sleeping')
                     order by r.lane, r.priority desc, r.available_at, r.run_id
-                    limit qty - cardinality(picked) for update of r, t skip locked);
-                exit when cardinality(picked) = qty;
+                    limit p_qty - cardinality(picked) for update of r, t skip locked);
+                exit when cardinality(picked) = p_qty;
             end loop;
             exit when picked <> '{}' or mark_until is null;
             mark_until := null;
@@ -170,10 +177,7 @@ begin
             mark_until := clock_timestamp() + least(20 * took, looks_within);
         end if;
     end if;
-    if picked = '{}' then
-        return null;
-    end if;
-    if mark_until is not null then
+    if picked <> '{}' and mark_until is not null then
         mark := coalesce((
             -- More urgent ones than the mark's do not move it back to them.
             select jsonb_build_object('priority', r.priority, 'available_at', r.available_at,
@@ -193,6 +197,85 @@ begin
                 update absurd.queues q set claim_mark = mark where q.queue_name = {literal};
             end if;
         end if;
+    end if;
+    return picked;
+end;
+$body$
+$template$);
+
+-- Makes due runs a worker's, by priority, then age, and returns their ids in this order, or null. A
+-- wait among several that has timed out is remembered, for such a run wakes without an event of
+-- its own.
+--
+-- What a claim of one run costs is to set up its statements and expressions. So most are one look,
+-- one pick and the changes; `fl` has the rest: marks, lanes, several priorities, what is violated
+-- or over. Without sorts, as in `fe`.
+select absurd.define_queue_function('fc', $template$
+create or replace function absurd."fc_{queue}"(
+    p_worker_id text, p_claim_timeout integer, p_qty integer
+) returns uuid[]
+language plpgsql set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set enable_sort = off
+as $body$
+declare
+    now timestamptz := absurd.current_time();
+    qty integer := greatest(coalesce(p_qty, 1), 1);
+    worker text := coalesce(nullif(p_worker_id, ''), 'worker');
+    lease timestamptz;
+    look record;
+    picked uuid[];
+begin
+    select first.priority, first.available_at, first.run_id,
+        of_queue.is_special or last.priority < first.priority
+            or (select true from absurd."r_{queue}" r
+                where r.state = 'running' and r.claim_expires_at <= now
+                order by r.claim_expires_at limit 1)
+            or (select true from absurd."r_{queue}" r
+                where r.cancel_at is not null and r.state in ('pending', 'running', 'sleeping')
+                    and r.cancel_at <= now
+                order by r.cancel_at limit 1) as is_special,
+        -- Without the time to plan this, once in a session.
+        clock_timestamp() - of_queue.begun as took
+    into look
+    from (
+            -- A queue of some other making may have no row.
+            select coalesce(q.paused_at is not null or q.lanes
+                or (q.claim_mark->>'until')::timestamptz > clock_timestamp(), false)
+                or coalesce((nullif(current_setting('absurd.claim_mark', true), '')::jsonb
+                    ->>'until')::timestamptz > clock_timestamp(), false) as is_special,
+                clock_timestamp() as begun
+            from (select) as one left join absurd.queues q on q.queue_name = {literal}
+        ) of_queue
+        left join lateral (
+            select r.priority, r.available_at, r.run_id from absurd."r_{queue}" r
+            where not of_queue.is_special
+                and r.lane is null and r.state in ('pending', 'sleeping')
+            order by r.lane, r.priority desc, r.available_at, r.run_id limit 1) first on true
+        left join lateral (
+            select r.priority from absurd."r_{queue}" r
+            where first.run_id is not null
+                and r.lane is null and r.state in ('pending', 'sleeping')
+            order by r.lane desc, r.priority, r.available_at desc, r.run_id desc limit 1
+        ) last on true;
+    if look.is_special or look.took > '2 ms' then
+        picked := absurd."fl_{queue}"(now, qty);
+    elsif look.available_at <= now then
+        picked := array(
+            select r.run_id
+            from absurd."r_{queue}" r join absurd."t_{queue}" t on t.task_id = r.task_id
+            where r.lane is null and r.state in ('pending', 'sleeping')
+                and r.priority = look.priority and r.available_at <= now
+                and (r.available_at, r.run_id) >= (look.available_at, look.run_id)
+                and t.state in ('pending', 'running', 'sleeping')
+            order by r.lane, r.priority desc, r.available_at, r.run_id
+            limit qty for update of r, t skip locked);
+    end if;
+    if (picked <> '{}') is not true then
+        return null;
+    end if;
+    if coalesce(p_claim_timeout, 30) > 0 then
+        lease := now + make_interval(secs => coalesce(p_claim_timeout, 30));
     end if;
     update absurd."t_{queue}" t set state = 'running', attempts = greatest(t.attempts, r.attempt),
         first_started_at = coalesce(t.first_started_at, now), last_attempt_run = r.run_id
@@ -243,7 +326,7 @@ declare
     bytes_max constant integer := 1048576;
     claimed uuid[] := absurd."fc_{queue}"(p_worker_id, p_claim_timeout, p_qty);
 begin
-    if p_listens then
+    if p_listens or (p_listens is null and cardinality(claimed) = p_qty) then
         perform absurd.note_idle_worker({literal}, p_worker_id,
             coalesce(cardinality(claimed), 0) < p_qty);
     end if;

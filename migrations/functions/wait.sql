@@ -137,7 +137,8 @@ begin
 end;
 $$;
 
--- Notes who is to be told of a task's end: a queue, or '' for clients that listen.
+-- Notes who is to be told of a task's end: a queue, or '' for clients that listen. Its task's lock
+-- is held; claims that have passed by meanwhile have skipped the task, so they look again.
 create or replace function absurd.add_awaiter(
     p_queue_name text, p_task_id uuid, p_awaited_by text[], p_awaiter text
 ) returns void
@@ -147,6 +148,9 @@ begin
         execute format('update absurd.%I set awaited_by = array_append(awaited_by, $2)
             where task_id = $1', 't_' || p_queue_name) using p_task_id, p_awaiter;
     end if;
+    execute format('select absurd.wake_workers($1) from absurd.%I
+        where task_id = $2 and state = ''pending''', 't_' || p_queue_name)
+        using p_queue_name, p_task_id;
 end;
 $$;
 

@@ -234,7 +234,7 @@ async fn no_statement_costs_more_as_history_and_backlog_grow() -> TestResult {
 }
 
 #[tokio::test]
-async fn a_write_does_not_look_at_what_others_run() -> TestResult {
+async fn claims_and_writes_do_not_look_at_what_others_run() -> TestResult {
     // Its statistics are of a moment in which nothing ran.
     let database = filled().await?;
     let pool = database.client().pool();
@@ -254,8 +254,11 @@ async fn a_write_does_not_look_at_what_others_run() -> TestResult {
          select absurd.fw_default('w', '{{{run}}}', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}',
              '{{{run}}}', '{{1}}', '{{}}', '{{}}')"
     );
-    let plans = plans(&database, &writes)?;
-    assert_eq!(costly(&plans), [""; 0], "{plans}");
+    let another = "select absurd.claim_task('default', 'w', 60, 1)";
+    for calls in [&writes, another] {
+        let plans = plans(&database, calls)?;
+        assert_eq!(costly(&plans), [""; 0], "{plans}");
+    }
     Ok(())
 }
 

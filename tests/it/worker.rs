@@ -306,3 +306,32 @@ async fn an_end_that_is_on_its_way_is_not_renewed() -> TestResult {
     assert_eq!(singly, 1, "only the cancelled one's renewal: {sent:?}");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_claim_that_passed_by_while_somebody_began_to_await_the_task_comes_again() -> TestResult {
+    let database = Database::start().await?;
+    let (client, recorder) = recorded(&database).await?;
+    let worker = quick_worker(&client).task(whoami).poll_interval("1h");
+    let worker = worker.start()?;
+    let sent = Mutex::new(Vec::new());
+    eventually(
+        "the worker is noted as idle and has looked once more",
+        async || {
+            sent.lock().is_ok_and(|mut sent| {
+                sent.extend(recorder.take());
+                sent.iter().filter(|sent| **sent == "claim_runs").count() == 2
+            })
+        },
+    )
+    .await?;
+    // What is left after such a claim: a due task, and nobody who looks.
+    let mut connection = client.pool().acquire().await?;
+    sqlx::raw_sql("set absurd.notify = off")
+        .execute(&mut *connection)
+        .await?;
+    let handle = client.spawn(whoami, ()).on(&mut connection).await?;
+    drop(connection.detach());
+    handle.result().await?;
+    worker.stop().await?;
+    Ok(())
+}

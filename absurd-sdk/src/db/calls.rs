@@ -229,14 +229,15 @@ impl Db {
         Ok(all(statement, &rows, ResultRow::read)?.into_iter().next())
     }
 
-    /// Not repeated when the answer is lost: those runs come back when their leases end.
+    /// Not repeated when the answer is lost: those runs come back when their leases end. Whether
+    /// the worker listens: none says that it does, and was noted less than half a minute ago.
     pub(crate) async fn claim(
         &self,
         queue: &QueueName,
         worker: &str,
         lease_seconds: i32,
         quantity: i32,
-        listens: bool,
+        listens: Option<bool>,
     ) -> Result<Vec<ClaimedRow>, DbError> {
         let statement = &sql::CLAIM_RUNS;
         let bind = args![worker, lease_seconds, quantity, listens];

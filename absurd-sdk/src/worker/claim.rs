@@ -22,9 +22,13 @@ use crate::{
 /// How often leases are looked at: three times in each lease.
 const RENEWALS_PER_LEASE: u32 = 3;
 
-/// For how long the database goes by a note that a worker is idle. It takes a minute, and is
-/// refreshed by claims after 20 seconds; beyond this the worker counts as unknown again.
+/// For how long a worker relies on being noted as idle. The database goes by a note for a minute;
+/// beyond this the worker counts as unknown again.
 const IDLE_NOTED_FOR: Duration = Duration::from_secs(45);
+
+/// From when on claims ask for the note to be made anew, which the database does once it is 20
+/// seconds old.
+const NOTE_AGAIN_AFTER: Duration = Duration::from_secs(25);
 
 pub(super) struct ClaimLoop {
     shared: Arc<Shared>,
@@ -36,8 +40,8 @@ pub(super) struct ClaimLoop {
     executed: usize,
     /// Whether it waits for notifications.
     listens: bool,
-    /// Until when the database knows that it does.
-    known_idle_until: Instant,
+    /// When the database was last asked to note that it does, while nothing is left to claim.
+    noted_idle: Option<Instant>,
 }
 
 impl ClaimLoop {
@@ -50,7 +54,7 @@ impl ClaimLoop {
             leases: HashMap::new(),
             executed: 0,
             listens: false,
-            known_idle_until: Instant::now(),
+            noted_idle: None,
         }
     }
 
@@ -72,7 +76,7 @@ impl ClaimLoop {
             if hungry && self.free_slots() > 0 {
                 wakeup.begin_look();
                 hungry = match self.claim(self.free_slots()).await {
-                    Ok(claimed) => self.is_to_look_again(claimed),
+                    Ok(claimed) => claimed.may_be_more,
                     Err(error) => {
                         tracing::error!(%error, "can't claim, trying again");
                         false
@@ -108,11 +112,11 @@ impl ClaimLoop {
         loop {
             let room = self.shared.plan.concurrency - self.running.len();
             let claimed = if room > 0 {
-                self.claim(room).await?
+                self.claim(room).await?.runs
             } else {
-                Claimed::Nothing
+                0
             };
-            if self.running.is_empty() && claimed == Claimed::Nothing {
+            if self.running.is_empty() && claimed == 0 {
                 return Ok(self.executed);
             }
             tokio::select! {
@@ -147,32 +151,29 @@ impl ClaimLoop {
         free.min((2 * places).saturating_sub(self.running.len()))
     }
 
-    /// Whether there may be more at once. A worker that has just been noted as idle looks once
-    /// more: what was spawned just before notified nobody.
-    fn is_to_look_again(&mut self, claimed: Claimed) -> bool {
-        if !self.listens {
-            return claimed == Claimed::AsAsked;
-        }
-        let now = Instant::now();
-        if claimed == Claimed::AsAsked {
-            self.known_idle_until = now;
-            return true;
-        }
-        let was_known = now < self.known_idle_until;
-        if !was_known {
-            self.known_idle_until = now + IDLE_NOTED_FOR;
-        }
-        !was_known
+    /// Whether it was noted as idle less than so long ago.
+    fn is_noted_idle(&self, within: Duration) -> bool {
+        self.noted_idle
+            .is_some_and(|noted| noted.elapsed() < within)
     }
 
     async fn claim(&mut self, room: usize) -> Result<Claimed, Error> {
         let quantity = room.min(self.shared.plan.batch_size);
         let asked = Instant::now();
-        let rows = self.claim_rows(quantity).await?;
-        let claimed = match rows.len() {
-            0 => Claimed::Nothing,
-            rows if rows < quantity => Claimed::Fewer,
-            _ => Claimed::AsAsked,
+        // None: it does, as the database knows.
+        let listens = (!self.is_noted_idle(NOTE_AGAIN_AFTER)).then_some(self.listens);
+        let rows = self.claim_rows(quantity, listens).await?;
+        let was_noted = self.is_noted_idle(IDLE_NOTED_FOR);
+        if rows.len() >= quantity {
+            self.noted_idle = None;
+        } else if listens == Some(true) {
+            self.noted_idle = Some(asked);
+        }
+        let claimed = Claimed {
+            runs: rows.len(),
+            // One that has just been noted as idle looks once more: what was spawned just before
+            // notified nobody.
+            may_be_more: rows.len() >= quantity || (listens == Some(true) && !was_noted),
         };
         for row in rows {
             let run_id = row.run_id;
@@ -189,7 +190,11 @@ impl ClaimLoop {
         Ok(claimed)
     }
 
-    async fn claim_rows(&self, quantity: usize) -> Result<Vec<crate::db::ClaimedRow>, Error> {
+    async fn claim_rows(
+        &self,
+        quantity: usize,
+        listens: Option<bool>,
+    ) -> Result<Vec<crate::db::ClaimedRow>, Error> {
         let features = self.shared.client.features().await?;
         let queue = self.shared.client.queue();
         let lease = ceil_seconds(self.shared.plan.lease);
@@ -197,7 +202,7 @@ impl ClaimLoop {
         let db = self.shared.client.db();
         let worker = &self.shared.plan.worker_id;
         let rows = if features.claim_runs {
-            db.claim(queue, worker, lease, quantity, self.listens).await
+            db.claim(queue, worker, lease, quantity, listens).await
         } else {
             db.claim_by_contract(queue, worker, lease, quantity).await
         };
@@ -270,10 +275,10 @@ enum Renew {
     All,
 }
 
-/// How many runs a claim brought, against how many were asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Claimed {
-    Nothing,
-    Fewer,
-    AsAsked,
+/// What a claim brought.
+#[derive(Debug, Clone, Copy)]
+struct Claimed {
+    runs: usize,
+    /// Whether to look again at once.
+    may_be_more: bool,
 }
