@@ -209,7 +209,8 @@ $template$);
 --
 -- What a claim of one run costs is to set up its statements and expressions. So most are one look,
 -- one pick and the changes; `fl` has the rest: marks, lanes, several priorities, what is violated
--- or over. Without sorts, as in `fe`.
+-- or over. Where a mark has just ended looks are slow, so `fl` has the only one. Without sorts, as in
+-- `fe`.
 select absurd.define_queue_function('fc', $template$
 create or replace function absurd."fc_{queue}"(
     p_worker_id text, p_claim_timeout integer, p_qty integer
@@ -220,6 +221,7 @@ set enable_sort = off
 as $body$
 declare
     now timestamptz := absurd.current_time();
+    marks_since timestamptz := clock_timestamp() - interval '1 minute';
     qty integer := greatest(coalesce(p_qty, 1), 1);
     worker text := coalesce(nullif(p_worker_id, ''), 'worker');
     lease timestamptz;
@@ -241,9 +243,9 @@ begin
     from (
             -- A queue of some other making may have no row.
             select coalesce(q.paused_at is not null or q.lanes
-                or (q.claim_mark->>'until')::timestamptz > clock_timestamp(), false)
+                or (q.claim_mark->>'until')::timestamptz > marks_since, false)
                 or coalesce((nullif(current_setting('absurd.claim_mark', true), '')::jsonb
-                    ->>'until')::timestamptz > clock_timestamp(), false) as is_special,
+                    ->>'until')::timestamptz > marks_since, false) as is_special,
                 clock_timestamp() as begun
             from (select) as one left join absurd.queues q on q.queue_name = {literal}
         ) of_queue
