@@ -209,8 +209,8 @@ $template$);
 --
 -- What a claim of one run costs is to set up its statements and expressions. So most are one look,
 -- one pick and the changes; `fl` has the rest: marks, lanes, several priorities, what is violated
--- or over. Where a mark has just ended looks are slow, so `fl` has the only one. Without sorts, as in
--- `fe`.
+-- or over. Where a mark has just ended looks are slow, so `fl` has the only one. Without sorts, as
+-- in `fe`.
 select absurd.define_queue_function('fc', $template$
 create or replace function absurd."fc_{queue}"(
     p_worker_id text, p_claim_timeout integer, p_qty integer
