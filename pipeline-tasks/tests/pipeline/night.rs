@@ -14,7 +14,7 @@ fn a_small_night_survives_a_kill_and_a_crash() -> TestResult {
     let night = Command::new(env!("CARGO_BIN_EXE_pipeline-worker"))
         .args(["night", "--groups", "3", "--antennas", "5"])
         .args(["--arrive-every", "500ms", "--kill-every", "4s"])
-        .args(["--kills-max", "1", "--mosaic-wait", "20s", "--folder"])
+        .args(["--kills-max", "1", "--mosaic-wait", "40s", "--folder"])
         .arg(folder.path().join("night"))
         .arg("--out")
         .arg(&out)
