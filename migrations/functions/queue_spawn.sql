@@ -10,7 +10,7 @@ declare
     key text := options->>'idempotency_key';
     partitioned boolean := key is not null and absurd.is_partitioned({literal});
     now timestamptz := absurd.current_time();
-    new_task uuid := absurd.uuidv7_at(absurd.uuidv7_ticks(now));
+    new_task uuid := absurd.uuidv7_at(absurd.uuidv7_ticks(now), gen_random_uuid());
     new_run uuid := absurd.first_run_id(new_task);
     start_at timestamptz := now;
     standing uuid;
@@ -81,21 +81,27 @@ language plpgsql set plan_cache_mode = force_generic_plan as $body$
 declare
     now timestamptz := absurd.current_time();
     ticks bigint := absurd.uuidv7_ticks(now);
+    task_chance uuid := gen_random_uuid();
+    run_chance uuid := absurd.first_run_id(task_chance);
+    common_name text := case when cardinality(p_names) = 1 then p_names[1] end;
+    common_options jsonb := case when cardinality(p_options) = 1 then p_options[1] end;
 begin
     -- Of the rest there is nothing to refuse.
-    perform absurd.check_spawn(spawned.name, spawned.options)
-    from unnest(p_names, p_options) as spawned (name, options)
-    where coalesce(trim(spawned.name), '') = ''
-        or spawned.options ?| array['retry_strategy', 'key', 'attributes']
-        or (spawned.options->>'max_attempts')::integer < 1;
+    perform absurd.check_spawn(given.name, given.options)
+    from (select coalesce(name, common_name), coalesce(options, common_options)
+        from unnest(p_names, p_options) as one (name, options)) as given (name, options)
+    where coalesce(trim(given.name), '') = ''
+        or given.options ?| array['retry_strategy', 'key', 'attributes']
+        or (given.options->>'max_attempts')::integer < 1;
     return query
-        with spawned as materialized (
-            select spawned.name, coalesce(spawned.params, 'null') as params, spawned.options,
-                absurd.uuidv7_at(ticks + spawned.place) as task_id
+        with task as materialized (
+            select coalesce(one.name, common_name) as name,
+                coalesce(one.params, 'null') as params,
+                coalesce(one.options, common_options) as options,
+                absurd.uuidv7_at(ticks + one.place, task_chance) as task_id,
+                absurd.uuidv7_at(ticks + one.place, run_chance) as run_id
             from unnest(p_names, p_params, p_options) with ordinality
-                as spawned (name, params, options, place)
-        ), task as materialized (
-            select spawned.*, absurd.first_run_id(spawned.task_id) as run_id from spawned
+                as one (name, params, options, place)
         ), tasks as (
             insert into absurd."t_{queue}" (task_id, task_name, params, headers, retry_strategy,
                 max_attempts, cancellation, enqueue_at, state, attempts, last_attempt_run,

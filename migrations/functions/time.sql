@@ -51,15 +51,18 @@ $$;
 
 -- A UUIDv7 whose 12 bits behind the version refine its time (RFC 9562, 6.2, method 3), so that
 -- ids of ascending ticks ascend: they fill indexes from one end, and tasks that were spawned
--- together start in the order of spawning.
-create or replace function absurd.uuidv7_at(p_ticks bigint) returns uuid
-language sql volatile as $$
-    select encode(overlay(uuid_send(gen_random_uuid()) placing
+-- together start in the order of spawning. Its last 62 bits are those of a random UUID: chance
+-- costs more than all else of an id, so what is spawned by one call shares it.
+create or replace function absurd.uuidv7_at(p_ticks bigint, p_chance uuid) returns uuid
+language sql immutable as $$
+    select encode(overlay(uuid_send(p_chance) placing
         int8send((p_ticks >> 12 << 16) | (7 << 12) | (p_ticks & 4095)) from 1), 'hex')::uuid
 $$;
 
--- The id of a task's first run: the task's with its last bit turned. Chance is what costs most of
--- making an id.
+-- It took its chance itself.
+drop function if exists absurd.uuidv7_at(bigint);
+
+-- The id of a task's first run: the task's with its last bit turned.
 create or replace function absurd.first_run_id(p_task_id uuid) returns uuid
 language sql immutable as $$
     select encode(set_bit(uuid_send(p_task_id), 120, 1 - get_bit(uuid_send(p_task_id), 120)),

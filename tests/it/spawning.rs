@@ -117,3 +117,57 @@ async fn each_goes_to_its_queue() -> TestResult {
     );
     Ok(())
 }
+
+#[tokio::test]
+async fn each_keeps_its_name_and_options_in_a_shared_call() -> TestResult {
+    let database = Database::start().await?;
+    let (client, recorder) = recorded(&database).await?;
+    let name = |number: i32| if number % 2 == 0 { "even" } else { "odd" };
+    let spawns = (0..30).map(|number| {
+        let attempts = u32::try_from(number).unwrap_or_default() + 1;
+        let spawn = client.spawn_by_name(name(number), json!(number));
+        spawn.max_attempts(attempts).into_future()
+    });
+    try_join_all(spawns).await?;
+    let calls = recorder.take();
+    assert!(calls.len() < 10, "{calls:?}");
+    let rows = "select task_name, max_attempts from absurd.t_default order by params";
+    let rows: Vec<(String, i32)> = sqlx::query_as(rows).fetch_all(client.pool()).await?;
+    let expected: Vec<_> = (0..30)
+        .map(|number| (name(number).to_owned(), number + 1))
+        .collect();
+    assert_eq!(rows, expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_single_name_and_single_options_stand_for_all() -> TestResult {
+    let database = Database::start().await?;
+    let pool = database.client().pool();
+    let spawn = "select created from absurd.spawn_tasks('default', $1, $2, $3)";
+    let spawn = async |names: &[Option<&str>], options: &[Value]| {
+        let params = [json!(1), json!(2), json!(3)];
+        let created = sqlx::query_scalar(spawn).bind(names).bind(params);
+        created.bind(options).fetch_all(pool).await
+    };
+    let all = [Some("one")];
+    let created: Vec<bool> = spawn(&all, &[json!({"max_attempts": 7})]).await?;
+    assert_eq!(created, [true, true, true]);
+    let keyed = spawn(&all, &[json!({"idempotency_key": "k"})]).await?;
+    assert_eq!(keyed, [true, false, false]);
+    let rows = "select params, max_attempts from absurd.t_default order by task_id";
+    let rows: Vec<(Value, Option<i32>)> = sqlx::query_as(rows).fetch_all(pool).await?;
+    let spawned = |number: i64, attempts| (json!(number), attempts);
+    let seven = Some(7);
+    let expected = [
+        spawned(1, seven),
+        spawned(2, seven),
+        spawned(3, seven),
+        spawned(1, None),
+    ];
+    assert_eq!(rows, expected);
+    let gap = spawn(&[Some("one"), None, Some("three")], &[json!({})]).await;
+    let refused = gap.err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(refused.contains("task_name must be given"), "{refused}");
+    Ok(())
+}

@@ -81,6 +81,16 @@ pub(super) fn refusals(rows: Vec<WriteRow>) -> Result<(), DbError> {
     refused.map_or(Ok(()), Err)
 }
 
+/// A list for `spawn_tasks`, which takes one for many that are alike.
+fn one_for_all<T: PartialEq>(list: impl Iterator<Item = T> + Clone) -> Vec<T> {
+    let mut others = list.clone();
+    let first = others.next();
+    if others.all(|other| Some(&other) == first.as_ref()) {
+        return first.into_iter().collect();
+    }
+    list.collect()
+}
+
 /// Reads the one row of an answer.
 fn one<T>(
     statement: &'static Statement,
@@ -149,10 +159,10 @@ impl Db {
         tasks: &[NewTask<'_>],
     ) -> Result<Vec<SpawnRow>, DbError> {
         let lists = || -> Result<PgArguments, BoxDynError> {
-            let names: Vec<&str> = tasks.iter().map(|task| task.name).collect();
+            let names = tasks.iter().map(|task| task.name);
             let params: Vec<_> = tasks.iter().map(|task| Json(task.params)).collect();
-            let options: Vec<_> = tasks.iter().map(|task| Json(task.options)).collect();
-            args![names, params, options]()
+            let options = tasks.iter().map(|task| Json(task.options));
+            args![one_for_all(names), params, one_for_all(options)]()
         };
         let (statement, rows) = if on.is_some() {
             let bind = || {
