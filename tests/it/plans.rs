@@ -265,17 +265,19 @@ async fn claims_and_writes_do_not_look_at_what_others_run() -> TestResult {
 #[tokio::test]
 async fn a_claim_after_a_mark_looks_for_due_runs_only_once() -> TestResult {
     let database = filled().await?;
-    let claim = "select absurd.claim_task('default', 'w', 60, 1)";
-    for (ended, looks) in [("1 second", 1), ("2 minutes", 2)] {
-        let mark = format!(
+    let looks_after = |ended: &str| -> TestResult<usize> {
+        let claim = format!(
             "select set_config('absurd.claim_mark', jsonb_build_object('queue', 'default',
-                 'until', clock_timestamp() - interval '{ended}')::text, false);"
+                 'until', clock_timestamp() - interval '{ended}')::text, false);
+             select absurd.claim_task('default', 'w', 60, 1)"
         );
-        let plans = plans(&database, &format!("{mark}{claim}"))?;
+        let plans = plans(&database, &claim)?;
         let is_look = |line: &&str| line.contains("r_default_lan") && !line.contains("never");
-        // One more to pick; without a mark the last due run is looked for as well.
-        assert_eq!(plans.lines().filter(is_look).count(), looks + 1, "{plans}");
-    }
+        Ok(plans.lines().filter(is_look).count())
+    };
+    assert_eq!(looks_after("1 second")?, 2, "one more to pick");
+    // Without a mark the last due run is looked for as well; and where that takes long, again.
+    assert!(looks_after("2 minutes")? > 2);
     Ok(())
 }
 
