@@ -27,6 +27,8 @@ use crate::{
 const BATCH_MAX: usize = 500;
 /// Batches on their way at once. Usually it is one; more only while one is held up.
 const FLIGHTS_MAX: usize = 4;
+/// Connections that all batches on their way may need: each goes by up to two calls.
+pub(crate) const CONNECTIONS_MAX: u32 = 8;
 /// Writes that may wait for the writer before senders wait themselves.
 const BACKLOG_MAX: usize = 4096;
 

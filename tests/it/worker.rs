@@ -335,3 +335,43 @@ async fn a_claim_that_passed_by_while_somebody_began_to_await_the_task_comes_aga
     worker.stop().await?;
     Ok(())
 }
+
+/// Keeps a connection of the pool until the gate opens.
+#[task(name = "greedy")]
+async fn greedy(ctx: &mut Context, gate: State<Gate>, client: State<Client>) -> TaskResult<()> {
+    let (held, client) = ((*gate).clone(), (*client).clone());
+    ctx.step("keep", || async move {
+        let kept = client.pool().begin().await?;
+        held.0.entered.notify_one();
+        held.0.leave.notified().await;
+        drop(kept);
+        Ok::<_, TaskError>(())
+    })
+    .await?;
+    Ok(())
+}
+
+#[task(name = "modest")]
+async fn modest(ctx: &mut Context, number: u32) -> TaskResult<u32> {
+    let double = ctx.step("double", || async move { Ok::<_, TaskError>(2 * number) });
+    double.await
+}
+
+#[tokio::test]
+async fn tasks_that_keep_the_pool_hold_nothing_up() -> TestResult {
+    let database = Database::start().await?;
+    let others = database.client();
+    let small = Client::builder().url(database.url()).pool_size_max(1);
+    let small = small.connect().await?;
+    let gate = Gate::default();
+    let worker = quick_worker(&small).task(greedy).task(modest);
+    let worker = worker.state(gate.clone()).state(small.clone()).start()?;
+    let kept = others.spawn(greedy, ()).await?;
+    gate.0.entered.notified().await;
+    let spawned = others.spawn(modest, 21).await?;
+    assert_eq!(spawned.result().await?, 42, "while the pool is empty");
+    gate.0.leave.notify_one();
+    kept.result().await?;
+    worker.stop().await?;
+    Ok(())
+}

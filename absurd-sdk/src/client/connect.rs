@@ -40,7 +40,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Most connections of the client's own pool; else `ABSURD_POOL_MAX_SIZE`, else 10.
+    /// Most connections of the client's own pool; else `ABSURD_POOL_MAX_SIZE`, else 10. A running
+    /// worker has some of its own beside them: one to claim, and one, seldom up to eight, to write.
     pub fn pool_size_max(mut self, size: u32) -> Self {
         self.pool_size_max = Some(size);
         self

@@ -211,6 +211,20 @@ impl Db {
         &self.pool
     }
 
+    /// The same database through connections of its own, at most so many: who uses them waits for
+    /// nobody else's calls, and few sessions have to plan its statements.
+    pub(crate) fn beside(&self, connections: u32) -> Self {
+        let options = self.pool.options().clone();
+        let pool = options
+            .min_connections(0)
+            .max_connections(connections)
+            .connect_lazy_with((*self.pool.connect_options()).clone());
+        Self {
+            pool,
+            ..self.clone()
+        }
+    }
+
     /// Sends one statement, on the caller's connection or on one of the pool.
     async fn call(
         &self,

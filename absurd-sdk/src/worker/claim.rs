@@ -199,7 +199,7 @@ impl ClaimLoop {
         let queue = self.shared.client.queue();
         let lease = ceil_seconds(self.shared.plan.lease);
         let quantity = i32::try_from(quantity).unwrap_or(i32::MAX);
-        let db = self.shared.client.db();
+        let db = &self.shared.db;
         let worker = &self.shared.plan.worker_id;
         let rows = if features.claim_runs {
             db.claim(queue, worker, lease, quantity, listens).await

@@ -20,11 +20,12 @@ pub use self::options::{Execution, TerminalWhen, WorkerBuilder, WrapExecution};
 use self::{claim::ClaimLoop, options::WorkerPlan};
 use crate::{
     client::Client,
+    db::Db,
     error::Error,
     handler::States,
     registry::Registry,
     task::TaskSchema,
-    writer::{Writer, WriterHandle},
+    writer::{self, Writer, WriterHandle},
 };
 
 /// Says that the writer's task has panicked, which is our fault.
@@ -44,7 +45,27 @@ struct Shared {
     registry: Registry,
     states: States,
     plan: WorkerPlan,
+    /// What claims go through.
+    db: Db,
     writer: WriterHandle,
+}
+
+/// Which connections a worker claims and writes through.
+#[derive(Debug, Clone, Copy)]
+enum Sessions {
+    /// Its own: task functions that keep the client's pool busy hold up neither claims nor leases.
+    Own,
+    /// The client's: for one that ends soon.
+    Pooled,
+}
+
+impl Sessions {
+    fn of(self, client: &Client, connections: u32) -> Db {
+        match self {
+            Self::Own => client.db().beside(connections),
+            Self::Pooled => client.db().clone(),
+        }
+    }
 }
 
 impl Worker {
@@ -62,7 +83,7 @@ impl Worker {
     /// work is handed back without spending an attempt, after the grace period if one was
     /// set. Returns when all of that is written.
     pub async fn run_until(self, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let (claims, mut writing, stopping) = self.parts();
+        let (claims, mut writing, stopping) = self.parts(Sessions::Own);
         let stop = async {
             stop.await;
             stopping.send_replace(true);
@@ -79,7 +100,7 @@ impl Worker {
     /// Works until nothing of the queue is due or running here, then returns how many runs
     /// it executed. Sleeping tasks are left asleep.
     pub async fn run_until_idle(self) -> Result<usize, Error> {
-        let (claims, mut writing, _stopping) = self.parts();
+        let (claims, mut writing, _stopping) = self.parts(Sessions::Pooled);
         tokio::select! {
             done = Box::pin(claims.run_until_idle()) => done,
             _ = writing.join_next() => Err(Error::Worker(WRITER_GONE.to_owned())),
@@ -89,7 +110,7 @@ impl Worker {
     /// Claims one batch, executes it, and returns how many runs that were: for schedulers and
     /// tests that decide themselves when to look for work.
     pub async fn run_batch(self) -> Result<usize, Error> {
-        let (claims, mut writing, _stopping) = self.parts();
+        let (claims, mut writing, _stopping) = self.parts(Sessions::Pooled);
         tokio::select! {
             done = Box::pin(claims.run_batch()) => done,
             _ = writing.join_next() => Err(Error::Worker(WRITER_GONE.to_owned())),
@@ -112,14 +133,16 @@ impl Worker {
 
     /// The writer is a task of its own, so that it has a processor of its own; it ends with its
     /// handle here.
-    fn parts(self) -> (ClaimLoop, JoinSet<()>, watch::Sender<bool>) {
+    fn parts(self, sessions: Sessions) -> (ClaimLoop, JoinSet<()>, watch::Sender<bool>) {
         let queue = self.client.queue().clone();
         let id = self.plan.worker_id.clone();
-        let (handle, writer) = Writer::new(self.client.db().clone(), queue, id);
+        let db = sessions.of(&self.client, writer::CONNECTIONS_MAX);
+        let (handle, writer) = Writer::new(db, queue, id);
         let mut writing = JoinSet::new();
         writing.spawn(writer.run());
         let stopping = watch::Sender::new(false);
         let shared = Shared {
+            db: sessions.of(&self.client, 1),
             client: self.client,
             registry: self.registry,
             states: self.states,
