@@ -2,18 +2,29 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    env,
+    fs::{self, OpenOptions},
+    io::{Read as _, Write as _},
     os::unix::process::ExitStatusExt as _,
     path::PathBuf,
     process::{Child, Command, Stdio, id},
+    thread::sleep,
+    time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    fs::{CWD, Mode, mkfifoat},
+    io::ioctl_fionbio,
+    process::{Pid, Signal, kill_process},
+};
+use tempfile::TempDir;
 
 use crate::error::Result;
 
 /// Samples of each processor in a second; a prime, so that no beat of the work is met again.
 const SAMPLES_PER_SECOND: &str = "997";
+/// Between two looks whether `perf` has begun.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// The threads of PostgreSQL, and of ours: those of the harness and of the worker's runtime.
 const THREADS: &str = "postgres,bench,tokio-rt-worker";
 
@@ -82,15 +93,38 @@ impl Profiler {
         Ok(Self { samples })
     }
 
-    /// From now on.
+    /// From its return on: `perf` takes longer to start than a short round does to end, so it is
+    /// told when to sample, and says that it does.
     pub(crate) fn begin(&self) -> Result<Recording> {
-        let recording = Command::new("perf")
-            .args(["record", "--quiet", "--all-cpus"])
-            .args(["--freq", SAMPLES_PER_SECOND, "--output"])
-            .arg(&self.samples)
-            .stdout(Stdio::null())
-            .spawn()?;
-        Ok(Recording(recording))
+        let folder = TempDir::new()?;
+        let (orders, answers) = (folder.path().join("orders"), folder.path().join("answers"));
+        for pipe in [&orders, &answers] {
+            mkfifoat(CWD, pipe, Mode::RUSR | Mode::WUSR)?;
+        }
+        let control = format!("fifo:{},{}", orders.display(), answers.display());
+        let mut recording = Recording(
+            Command::new("perf")
+                .args(["record", "--quiet", "--all-cpus", "--delay", "-1"])
+                .args(["--control", &control])
+                .args(["--freq", SAMPLES_PER_SECOND, "--output"])
+                .arg(&self.samples)
+                .stdout(Stdio::null())
+                .spawn()?,
+        );
+        // Opened for both ways neither has to wait for the other end.
+        let open = |pipe| OpenOptions::new().read(true).write(true).open(pipe);
+        let mut orders = open(&orders)?;
+        orders.write_all(b"enable\n")?;
+        let answers = open(&answers)?;
+        ioctl_fionbio(&answers, true)?;
+        let mut answer = [0; 8];
+        while (&answers).read(&mut answer).is_err() {
+            if let Some(ended) = recording.0.try_wait()? {
+                return Err(format!("perf record: {ended}; see above").into());
+            }
+            sleep(LOOK_EVERY);
+        }
+        Ok(recording)
     }
 
     /// What the last recording has found; none where there was none.
