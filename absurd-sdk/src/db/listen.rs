@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::{
-    Executor as _, PgPool,
-    postgres::{PgListener, PgPoolOptions},
-};
+use sqlx::{Executor as _, PgPool, postgres::PgListener};
 use tokio::sync::broadcast;
 
 /// A listening connection that said nothing for this long is asked whether it is alive.
@@ -49,13 +46,7 @@ impl Listener {
     /// connection a listener would otherwise leave none for calls.
     pub(crate) fn start(pool: &PgPool) -> Self {
         let (sender, _) = broadcast::channel(1024);
-        let options = (*pool.connect_options()).clone();
-        let own = PgPoolOptions::new()
-            .max_connections(1)
-            .min_connections(0)
-            .acquire_timeout(Duration::from_secs(10))
-            .connect_lazy_with(options);
-        let task = tokio::spawn(listen(own, sender.clone()));
+        let task = tokio::spawn(listen(super::pool_beside(pool, 1), sender.clone()));
         Self {
             sender,
             _task: Arc::new(AbortOnDrop(task.abort_handle())),

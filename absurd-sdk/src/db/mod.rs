@@ -214,13 +214,8 @@ impl Db {
     /// The same database through connections of its own, at most so many: who uses them waits for
     /// nobody else's calls, and few sessions have to plan its statements.
     pub(crate) fn beside(&self, connections: u32) -> Self {
-        let options = self.pool.options().clone();
-        let pool = options
-            .min_connections(0)
-            .max_connections(connections)
-            .connect_lazy_with((*self.pool.connect_options()).clone());
         Self {
-            pool,
+            pool: pool_beside(&self.pool, connections),
             ..self.clone()
         }
     }
@@ -330,6 +325,15 @@ pub(crate) fn pauses() -> impl Iterator<Item = Duration> + Send {
         .with_jitter()
         .without_max_times()
         .build()
+}
+
+/// A pool like another one, with at most so many connections of its own.
+fn pool_beside(pool: &PgPool, connections: u32) -> PgPool {
+    let options = pool.options().clone();
+    options
+        .min_connections(0)
+        .max_connections(connections)
+        .connect_lazy_with((*pool.connect_options()).clone())
 }
 
 /// The pool options that the SDK's own pools have.
