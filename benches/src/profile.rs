@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     env,
     fs::{self, OpenOptions},
-    io::{Read as _, Write as _},
+    io::{ErrorKind, Read as _, Write as _},
     os::unix::process::ExitStatusExt as _,
     path::PathBuf,
     process::{Child, Command, Stdio, id},
@@ -118,7 +118,10 @@ impl Profiler {
         let answers = open(&answers)?;
         ioctl_fionbio(&answers, true)?;
         let mut answer = [0; 8];
-        while (&answers).read(&mut answer).is_err() {
+        while let Err(error) = (&answers).read(&mut answer) {
+            if error.kind() != ErrorKind::WouldBlock {
+                return Err(error.into());
+            }
             if let Some(ended) = recording.0.try_wait()? {
                 return Err(format!("perf record: {ended}; see above").into());
             }
