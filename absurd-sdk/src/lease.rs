@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::watch, time::Instant};
+use tokio::{sync::Notify, time::Instant};
 
 /// Why a run's execution ends before its function does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,95 +25,99 @@ pub(crate) enum Loss {
 
 /// A cheap clone for everybody who works on the run.
 #[derive(Debug, Clone)]
-pub(crate) struct Lease {
+pub(crate) struct Lease(Arc<State>);
+
+#[derive(Debug)]
+struct State {
     length: Duration,
-    ends: Arc<Mutex<Instant>>,
+    ends: Mutex<Instant>,
     /// Renewed until then, for ever where it is absent.
-    renewed_until: Arc<OnceLock<Instant>>,
+    renewed_until: OnceLock<Instant>,
     /// Its run's end is being written.
-    is_ending: Arc<AtomicBool>,
-    lost: Arc<watch::Sender<Option<Loss>>>,
+    is_ending: AtomicBool,
+    lost: OnceLock<Loss>,
+    /// Of the loss.
+    told: Notify,
 }
 
 impl Lease {
     /// A lease asked for at `asked`: the database counts from a moment that is later.
     pub(crate) fn new(asked: Instant, length: Duration) -> Self {
-        let ends = Arc::new(Mutex::new(asked + length));
-        Self {
+        Self(Arc::new(State {
             length,
-            ends,
-            renewed_until: Arc::default(),
-            is_ending: Arc::default(),
-            lost: Arc::new(watch::Sender::new(None)),
-        }
+            ends: Mutex::new(asked + length),
+            renewed_until: OnceLock::new(),
+            is_ending: AtomicBool::new(false),
+            lost: OnceLock::new(),
+            told: Notify::new(),
+        }))
     }
 
     pub(crate) fn length(&self) -> Duration {
-        self.length
+        self.0.length
     }
 
     pub(crate) fn ends(&self) -> Instant {
-        *self.ends.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The run may not be held longer than that from now on.
     pub(crate) fn renewable_for(&self, time: Duration) {
         if let Some(until) = Instant::now().checked_add(time) {
             // Said once in the life of a lease.
-            let _ = self.renewed_until.set(until);
+            let _ = self.0.renewed_until.set(until);
         }
     }
 
     /// The end of the run goes to the database next. A run's writes keep their order, so a renewal
     /// would come after it, and with it spoil the batch in which it goes.
     pub(crate) fn end_is_on_its_way(&self) {
-        self.is_ending.store(true, Ordering::Relaxed);
+        self.0.is_ending.store(true, Ordering::Relaxed);
     }
 
     /// Whether a renewal can still be of use.
     pub(crate) fn is_renewable(&self) -> bool {
-        !self.is_ending.load(Ordering::Relaxed)
+        !self.0.is_ending.load(Ordering::Relaxed)
     }
 
     /// Less than two thirds of the lease are left: time to renew it.
     pub(crate) fn is_stale(&self) -> bool {
         let renewable = |until: &Instant| *until > Instant::now();
-        if !self.renewed_until.get().is_none_or(renewable) {
+        if !self.0.renewed_until.get().is_none_or(renewable) {
             return false;
         }
-        self.ends().saturating_duration_since(Instant::now()) < self.length * 2 / 3
+        self.ends().saturating_duration_since(Instant::now()) < self.0.length * 2 / 3
     }
 
     /// The database has moved the lease on, by a write sent at `asked`.
     pub(crate) fn renewed(&self, asked: Instant, length: Duration) {
-        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ends = self.0.ends.lock().unwrap_or_else(PoisonError::into_inner);
         *ends = (*ends).max(asked + length);
     }
 
     /// Ends the execution. The first reason stays.
     pub(crate) fn lose(&self, loss: Loss) {
-        self.lost.send_if_modified(|lost| {
-            let first = lost.is_none();
-            if first {
-                *lost = Some(loss);
-            }
-            first
-        });
+        if self.0.lost.set(loss).is_ok() {
+            self.0.told.notify_waiters();
+        }
     }
 
     /// Runs the work while the lease is ours; drops it, wherever it is, when it no longer is.
     pub(crate) async fn guard<T>(&self, work: impl Future<Output = T>) -> Result<T, Loss> {
-        let mut lost = self.lost.subscribe();
         tokio::pin!(work);
         loop {
             let ends = self.ends();
+            // Hears of a loss from here on.
+            let told = self.0.told.notified();
+            let lost = async {
+                if self.0.lost.get().is_none() {
+                    told.await;
+                }
+            };
             tokio::select! {
                 biased;
                 done = &mut work => return Ok(done),
-                changed = lost.wait_for(Option::is_some) => {
-                    let reason = changed.ok().and_then(|lost| *lost);
-                    return Err(reason.unwrap_or(Loss::Expired));
-                }
+                () = lost => return Err(self.0.lost.get().copied().unwrap_or(Loss::Expired)),
                 () = tokio::time::sleep_until(ends) => {
                     if self.ends() <= Instant::now() {
                         self.lose(Loss::Expired);

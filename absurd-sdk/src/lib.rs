@@ -11,6 +11,7 @@ pub mod observe;
 mod payload;
 mod period;
 mod retry;
+mod slots;
 mod state;
 mod task;
 

@@ -3,7 +3,7 @@
 //! for a timer. Only where a batch is held up, by somebody's lock on one of its rows, does
 //! another one go beside it.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use serde_json::Value;
@@ -20,6 +20,7 @@ use crate::{
     },
     ids::{QueueName, RunId},
     lease::Lease,
+    slots::Slots,
     store::Refusal,
 };
 
@@ -29,6 +30,9 @@ const BATCH_MAX: usize = 500;
 const FLIGHTS_MAX: usize = 4;
 /// Connections that all batches on their way may need: each goes by up to two calls.
 pub(crate) const CONNECTIONS_MAX: u32 = 8;
+/// How long a batch waits for functions that were claimed and not called yet: mostly it is a small
+/// part of that.
+const BEGIN_PATIENCE: Duration = Duration::from_millis(1);
 /// Writes that may wait for the writer before senders wait themselves.
 const BACKLOG_MAX: usize = 4096;
 
@@ -86,11 +90,17 @@ pub(crate) struct Writer {
     db: Db,
     queue: QueueName,
     worker: String,
+    slots: Slots,
     orders: mpsc::Receiver<Order>,
 }
 
 impl Writer {
-    pub(crate) fn new(db: Db, queue: QueueName, worker: String) -> (WriterHandle, Self) {
+    pub(crate) fn new(
+        db: Db,
+        queue: QueueName,
+        worker: String,
+        slots: Slots,
+    ) -> (WriterHandle, Self) {
         let (sender, orders) = mpsc::channel(BACKLOG_MAX);
         (
             WriterHandle { orders: sender },
@@ -98,6 +108,7 @@ impl Writer {
                 db,
                 queue,
                 worker,
+                slots,
                 orders,
             },
         )
@@ -119,6 +130,8 @@ impl Writer {
         loop {
             let is_held_up = flights.len() < FLIGHTS_MAX && next_at <= Instant::now();
             if !gathered.is_empty() && (flights.is_empty() || is_held_up) {
+                // Those that a claim has just brought may end together.
+                let _ = tokio::time::timeout(BEGIN_PATIENCE, self.slots.begun()).await;
                 let_others_join().await;
                 take_what_waits(orders, &mut gathered);
                 let batch = next_batch(&mut gathered, &in_flight);

@@ -358,6 +358,26 @@ async fn modest(ctx: &mut Context, number: u32) -> TaskResult<u32> {
 }
 
 #[tokio::test]
+async fn a_worker_writes_through_one_session_while_nothing_is_held_up() -> TestResult {
+    let database = Database::start().await?;
+    let client = database.client();
+    let worker = quick_worker(client).task(modest).start()?;
+    for number in 0..20 {
+        let spawned = client.spawn(modest, number).await?;
+        assert_eq!(spawned.result().await?, 2 * number);
+    }
+    let writers: i64 = sqlx::query_scalar(
+        r#"select count(*) from pg_stat_activity
+        where datname = current_database() and query ~ 'absurd\."f[wk]_default'"#,
+    )
+    .fetch_one(client.pool())
+    .await?;
+    worker.stop().await?;
+    assert_eq!(writers, 1, "the pool would take turns between two");
+    Ok(())
+}
+
+#[tokio::test]
 async fn tasks_that_keep_the_pool_hold_nothing_up() -> TestResult {
     let database = Database::start().await?;
     let others = database.client();

@@ -72,17 +72,20 @@ pub struct RunInfo {
 }
 
 tokio::task_local! {
-    static CURRENT: RunInfo;
+    static CURRENT: Arc<RunInfo>;
 }
 
 /// The run that the calling code is part of, for loggers and the like; `None` outside a task.
 pub fn current_run() -> Option<RunInfo> {
-    CURRENT.try_with(Clone::clone).ok()
+    CURRENT.try_with(|info| RunInfo::clone(info)).ok()
 }
 
 /// Runs `work` as part of a run.
-pub(crate) async fn as_run<T>(info: RunInfo, work: impl Future<Output = T>) -> T {
-    CURRENT.scope(info, work).await
+pub(crate) fn as_run<T>(
+    info: Arc<RunInfo>,
+    work: impl Future<Output = T>,
+) -> impl Future<Output = T> {
+    CURRENT.scope(info, work)
 }
 
 /// The durable operations of one task, and its identity.
@@ -100,7 +103,8 @@ pub struct Context {
     client: Option<Client>,
     /// The database's clock at the claim, and ours at the same moment.
     claimed: (Timestamp, Instant),
-    rng: StdRng,
+    /// Made when it is first asked for.
+    rng: Option<Box<StdRng>>,
     uuids: u64,
     /// Before the names of a branch's operations.
     prefix: String,
@@ -147,7 +151,7 @@ impl Context {
     ) -> Self {
         let reporter = Reporter::new(info.run_id, Arc::clone(&store));
         Self {
-            rng: rng_of(&info, ""),
+            rng: None,
             info: Arc::new(info),
             checkpoints: Checkpoints::default(),
             more_checkpoints: false,
@@ -174,7 +178,7 @@ impl Context {
             lease: self.lease.clone(),
             client: self.client.clone(),
             claimed: self.claimed,
-            rng: rng_of(&self.info, prefix),
+            rng: None,
             uuids: 0,
             prefix: prefix.to_owned(),
             seat: None,
@@ -187,6 +191,11 @@ impl Context {
     /// The task's identity in one value.
     pub fn info(&self) -> &RunInfo {
         &self.info
+    }
+
+    /// The same for those who outlive the context.
+    pub(crate) fn shared_info(&self) -> Arc<RunInfo> {
+        Arc::clone(&self.info)
     }
 
     /// The task.
@@ -250,8 +259,11 @@ impl Context {
 
     async fn open_checkpoints(&mut self) -> Result<(), TaskError> {
         let store = &self.store;
-        let sealed = self.checkpoints.take_sealed().into_iter();
-        let opening = sealed.map(|(name, state)| async move {
+        let sealed = self.checkpoints.take_sealed();
+        if sealed.is_empty() {
+            return Ok(());
+        }
+        let opening = sealed.into_iter().map(|(name, state)| async move {
             let what = format!("the stored result of step `{name}`");
             let state = store.open(&what, state).await?;
             Ok((name, state))

@@ -71,7 +71,10 @@ impl Context {
     /// Random numbers that follow from the task's id: the same on every replay, without
     /// a trip. Good for sampling and jitter, not for secrets.
     pub fn rng(&mut self) -> &mut impl RngCore {
-        &mut self.rng
+        let Self {
+            rng, info, prefix, ..
+        } = self;
+        &mut **rng.get_or_insert_with(|| Box::new(super::rng_of(info, prefix)))
     }
 
     /// The next id of a sequence that follows from the task's id: the same on every

@@ -46,7 +46,10 @@ impl Listener {
     /// connection a listener would otherwise leave none for calls.
     pub(crate) fn start(pool: &PgPool) -> Self {
         let (sender, _) = broadcast::channel(1024);
-        let task = tokio::spawn(listen(super::pool_beside(pool, 1), sender.clone()));
+        let task = tokio::spawn(listen(
+            super::sessions::pool_beside(pool, 1),
+            sender.clone(),
+        ));
         Self {
             sender,
             _task: Arc::new(AbortOnDrop(task.abort_handle())),

@@ -10,6 +10,7 @@ mod manage;
 mod queues;
 mod read;
 mod rows;
+mod sessions;
 mod sqlstate;
 mod statements;
 mod timestamp;
@@ -22,7 +23,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use sqlx::{
     AssertSqlSafe, SqlSafeStr as _, SqlStr,
     error::BoxDynError,
-    postgres::{PgArguments, PgPoolOptions, PgRow},
+    postgres::{PgArguments, PgRow},
 };
 use tokio::{sync::OnceCell, time::Instant};
 
@@ -31,7 +32,6 @@ pub use self::{connect::ConnectError, statements::ALL as STATEMENTS};
 pub use sqlx::Error as DriverError;
 pub(crate) use sqlx::{PgConnection, PgPool};
 
-use self::statements::Statement;
 pub(crate) use self::{
     calls::{NewTask, SpawnRow, Waited},
     connect::open,
@@ -42,18 +42,19 @@ pub(crate) use self::{
     queues::{CleanupRow, PolicyRow},
     read::ReadModel,
     rows::{ClaimedRow, ResultRow, WriteRow},
+    sessions::pool_options,
     sqlstate::SqlState,
     timestamp::Timestamptz,
     transaction::PgTransaction,
+};
+use self::{
+    sessions::{KeptSessions, Session, pool_beside},
+    statements::Statement,
 };
 use crate::{ids::QueueName, observe::StatementObserver};
 
 /// How long a call that may be repeated goes on trying while the database is away.
 const OUTAGE_PATIENCE: Duration = Duration::from_secs(30);
-
-/// A pooled connection that idled longer than this is pinged before it is used, so
-/// that a database restart costs nobody an error and a busy pool no extra trips.
-const PING_AFTER_IDLE: Duration = Duration::from_secs(1);
 
 /// What went wrong between us and the database.
 #[derive(Debug, thiserror::Error)]
@@ -179,6 +180,8 @@ pub(crate) enum Repeat {
 #[derive(Debug, Clone)]
 pub(crate) struct Db {
     pool: PgPool,
+    /// Where the pool is nobody else's.
+    kept: Option<Arc<KeptSessions>>,
     observer: Option<Arc<dyn StatementObserver>>,
     features: Arc<OnceCell<Features>>,
 }
@@ -202,6 +205,7 @@ impl Db {
     pub(crate) fn new(pool: PgPool, observer: Option<Arc<dyn StatementObserver>>) -> Self {
         Self {
             pool,
+            kept: None,
             observer,
             features: Arc::default(),
         }
@@ -216,6 +220,7 @@ impl Db {
     pub(crate) fn beside(&self, connections: u32) -> Self {
         Self {
             pool: pool_beside(&self.pool, connections),
+            kept: Some(Arc::default()),
             ..self.clone()
         }
     }
@@ -279,12 +284,15 @@ impl Db {
         let give_up = Instant::now() + OUTAGE_PATIENCE;
         let mut pauses = pauses();
         loop {
-            let (error, was_sent) = match self.pool.acquire().await {
+            let (error, was_sent) = match self.session().await {
                 Err(error) => (DbError::new(name, error), false),
-                Ok(mut connection) => {
-                    let sql = sql.clone();
-                    match self.send(&mut connection, name, sql, arguments()?).await {
-                        Ok(rows) => return Ok(rows),
+                Ok(mut session) => {
+                    let (connection, sql) = (session.connection(), sql.clone());
+                    match self.send(connection, name, sql, arguments()?).await {
+                        Ok(rows) => {
+                            self.keep(session);
+                            return Ok(rows);
+                        }
                         Err(error) => (error, true),
                     }
                 }
@@ -296,6 +304,20 @@ impl Db {
             }
             tracing::warn!(statement = name, %error, ?pause, "database away, trying again");
             tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn session(&self) -> Result<Session, sqlx::Error> {
+        match self.kept.as_ref().and_then(|kept| kept.take()) {
+            Some(session) => Ok(session),
+            None => Session::of(&self.pool).await,
+        }
+    }
+
+    /// A session that isn't kept goes back to the pool.
+    fn keep(&self, session: Session) {
+        if let Some(kept) = &self.kept {
+            kept.keep(session);
         }
     }
 
@@ -325,30 +347,4 @@ pub(crate) fn pauses() -> impl Iterator<Item = Duration> + Send {
         .with_jitter()
         .without_max_times()
         .build()
-}
-
-/// A pool like another one, with at most so many connections of its own.
-fn pool_beside(pool: &PgPool, connections: u32) -> PgPool {
-    let options = pool.options().clone();
-    options
-        .min_connections(0)
-        .max_connections(connections)
-        .connect_lazy_with((*pool.connect_options()).clone())
-}
-
-/// The pool options that the SDK's own pools have.
-pub(crate) fn pool_options(size_max: u32) -> PgPoolOptions {
-    PgPoolOptions::new()
-        .max_connections(size_max)
-        .acquire_timeout(Duration::from_secs(10))
-        .test_before_acquire(false)
-        .before_acquire(|connection, meta| {
-            Box::pin(async move {
-                use sqlx::Connection as _;
-                if meta.idle_for < PING_AFTER_IDLE {
-                    return Ok(true);
-                }
-                Ok(connection.ping().await.is_ok())
-            })
-        })
 }

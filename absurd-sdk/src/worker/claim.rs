@@ -7,7 +7,6 @@ use tokio::{sync::watch, task::JoinSet, time::Instant};
 use super::{
     Shared,
     execute::execute,
-    slots::Slots,
     wakeup::{Cancels, Wakeup},
 };
 use crate::{
@@ -16,6 +15,7 @@ use crate::{
     ids::RunId,
     lease::{Lease, Loss},
     period::ceil_seconds,
+    slots::{Slot, Slots},
     store::Refusal,
 };
 
@@ -45,12 +45,12 @@ pub(super) struct ClaimLoop {
 }
 
 impl ClaimLoop {
-    pub(super) fn new(shared: Arc<Shared>, stopping: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, slots: Slots, stopping: watch::Receiver<bool>) -> Self {
         Self {
             shared,
             stopping,
             running: JoinSet::new(),
-            slots: Slots::default(),
+            slots,
             leases: HashMap::new(),
             executed: 0,
             listens: false,
@@ -73,7 +73,7 @@ impl ClaimLoop {
         let mut cancels = Cancels::of(&self.shared);
         let mut stopping = self.stopping.clone();
         while !*stopping.borrow() {
-            if hungry && self.free_slots() > 0 {
+            if hungry && self.slots.have_begun() && self.free_slots() > 0 {
                 wakeup.begin_look();
                 hungry = match self.claim(self.free_slots()).await {
                     Ok(claimed) => claimed.may_be_more,
@@ -92,7 +92,7 @@ impl ClaimLoop {
                 }
                 // For the loop to look whether it is hungry: after a claim that took all it asked
                 // for, it is; an empty queue stays empty.
-                () = self.slots.freed() => {}
+                () = self.slots.changed() => {}
                 () = wakeup.wait(), if !hungry => hungry = true,
                 _ = renewals.tick() => self.renew(Renew::Stale).await,
                 () = cancels.heard(), if !self.leases.is_empty() => {
@@ -175,17 +175,15 @@ impl ClaimLoop {
             // notified nobody.
             may_be_more: rows.len() >= quantity || (listens == Some(true) && !was_noted),
         };
-        for row in rows {
+        // All at once: who sees one of them begin is to know that there are more.
+        let slots: Vec<Slot> = rows.iter().map(|_| self.slots.take()).collect();
+        for (row, slot) in rows.into_iter().zip(slots) {
             let run_id = row.run_id;
             let lease = Lease::new(asked, self.shared.plan.lease);
             self.leases.insert(run_id, lease.clone());
             self.executed += 1;
-            let slot = self.slots.take();
             let execution = execute(Arc::clone(&self.shared), row, lease, asked, slot);
-            self.running.spawn(async move {
-                execution.await;
-                run_id
-            });
+            self.running.spawn(execution);
         }
         Ok(claimed)
     }

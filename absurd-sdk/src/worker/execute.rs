@@ -1,36 +1,40 @@
 //! One claimed run, from top to bottom. Nothing is called twice, nothing calls back.
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
 
 use serde_json::Value;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::{Execution, Shared, outcome::Outcome, panics, report::Report, slots::Slot};
+use super::{Execution, Shared, outcome::Outcome, panics, report::Report};
 use crate::{
     context::{Context, as_run},
     db::ClaimedRow,
     error::{Failure, TaskError, TaskResult},
     handler::Handler,
+    ids::RunId,
     lease::{Lease, Loss},
     live::LiveStore,
     payload::PayloadError,
+    slots::Slot,
     vault::Vault,
 };
 
 /// Takes a run to its end here: a result, a failure, a park, or back to the queue.
-pub(super) async fn execute(
+pub(super) fn execute(
     shared: Arc<Shared>,
     row: ClaimedRow,
     lease: Lease,
     asked: Instant,
-    slot: Slot,
-) {
+    mut slot: Slot,
+) -> impl Future<Output = RunId> {
     let span = tracing::info_span!(
-        "run",
+        parent: None, "run",
         task = %row.task_name, task_id = %row.task_id, run_id = %row.run_id, attempt = row.attempt,
     );
-    let work = async {
+    let work = async move {
+        slot.begin();
+        let run_id = row.run_id;
         let report = Report::of(&row, &lease);
         let outcome = match shared.registry.get(&row.task_name) {
             None => Outcome::Unknown,
@@ -41,8 +45,9 @@ pub(super) async fn execute(
         };
         drop(slot);
         report.send(&shared, outcome).await;
+        run_id
     };
-    work.instrument(span).await;
+    work.instrument(span)
 }
 
 async fn run(
@@ -67,7 +72,7 @@ async fn run(
     if !shared.plan.compare_replays {
         context.forget_path();
     }
-    let info = context.info().clone();
+    let info = context.shared_info();
     let executed = {
         let call: Execution<'_> = Box::pin(async {
             let params = context.open_claimed(params).await?;
@@ -77,8 +82,9 @@ async fn run(
             Some(wrap) => wrap(&info, call),
             None => call,
         };
-        let call = sealed(shared.client.vault(), &info.task_name, call);
-        let call = lease.guard(panics::caught(as_run(info.clone(), call)));
+        // Boxed, like the ones inside of it: each future around it would hold it twice.
+        let call: Execution<'_> = Box::pin(sealed(shared.client.vault(), &info.task_name, call));
+        let call = lease.guard(panics::caught(as_run(Arc::clone(&info), call)));
         match timeout {
             None => Some(call.await),
             // What can't be dropped because it never waits is left to the end of its lease.

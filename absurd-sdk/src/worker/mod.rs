@@ -6,7 +6,6 @@ mod options;
 mod outcome;
 mod panics;
 mod report;
-mod slots;
 mod wakeup;
 
 use std::{collections::BTreeMap, future::Future, sync::Arc};
@@ -24,6 +23,7 @@ use crate::{
     error::Error,
     handler::States,
     registry::Registry,
+    slots::Slots,
     task::TaskSchema,
     writer::{self, Writer, WriterHandle},
 };
@@ -137,7 +137,8 @@ impl Worker {
         let queue = self.client.queue().clone();
         let id = self.plan.worker_id.clone();
         let db = sessions.of(&self.client, writer::CONNECTIONS_MAX);
-        let (handle, writer) = Writer::new(db, queue, id);
+        let slots = Slots::default();
+        let (handle, writer) = Writer::new(db, queue, id, slots.clone());
         let mut writing = JoinSet::new();
         writing.spawn(writer.run());
         let stopping = watch::Sender::new(false);
@@ -150,7 +151,7 @@ impl Worker {
             writer: handle,
         };
         (
-            ClaimLoop::new(Arc::new(shared), stopping.subscribe()),
+            ClaimLoop::new(Arc::new(shared), slots, stopping.subscribe()),
             writing,
             stopping,
         )

@@ -1,0 +1,104 @@
+//! Sessions that a worker keeps from one call to the next.
+
+use std::{
+    mem,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection, postgres::PgPoolOptions};
+use tokio::time::Instant;
+
+/// A connection that rested longer than this is pinged before it is used, so that a database
+/// restart costs nobody an error and a busy pool no extra trips.
+const PING_AFTER_REST: Duration = Duration::from_secs(1);
+
+/// A kept session goes back to its pool after this time, which ends those that are too old.
+const KEPT_FOR: Duration = Duration::from_mins(1);
+
+/// Sessions that nobody else uses, the last used on top. A pool asks each connection that comes
+/// back whether it is alive: a trip for every call, during which the next call opens another
+/// connection, where all statements are to be planned anew.
+#[derive(Debug, Default)]
+pub(super) struct KeptSessions(Mutex<Vec<Session>>);
+
+/// A connection of a pool.
+#[derive(Debug)]
+pub(super) struct Session {
+    connection: PoolConnection<Postgres>,
+    kept_since: Instant,
+    rests_since: Instant,
+}
+
+impl Session {
+    /// One from the pool itself.
+    pub(super) async fn of(pool: &PgPool) -> Result<Self, sqlx::Error> {
+        let connection = pool.acquire().await?;
+        let now = Instant::now();
+        Ok(Self {
+            connection,
+            kept_since: now,
+            rests_since: now,
+        })
+    }
+
+    pub(super) fn connection(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.rests_since.elapsed() < PING_AFTER_REST && self.kept_since.elapsed() < KEPT_FOR
+    }
+}
+
+impl KeptSessions {
+    /// The last used one. Those that have rested too long go back to their pool.
+    pub(super) fn take(&self) -> Option<Session> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(Session::is_fresh);
+        kept.pop()
+    }
+
+    /// Keeps one whose call was answered.
+    pub(super) fn keep(&self, mut session: Session) {
+        session.rests_since = Instant::now();
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.push(session);
+    }
+}
+
+impl Drop for KeptSessions {
+    /// Closes them here: to go back to the pool they would need a runtime.
+    fn drop(&mut self) {
+        let kept = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for session in mem::take(kept) {
+            drop(session.connection.detach());
+        }
+    }
+}
+
+/// A pool like another one, with at most so many connections of its own.
+pub(super) fn pool_beside(pool: &PgPool, connections: u32) -> PgPool {
+    let options = pool.options().clone();
+    options
+        .min_connections(0)
+        .max_connections(connections)
+        .connect_lazy_with((*pool.connect_options()).clone())
+}
+
+/// The pool options that the SDK's own pools have.
+pub(crate) fn pool_options(size_max: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(size_max)
+        .acquire_timeout(Duration::from_secs(10))
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                use sqlx::Connection as _;
+                if meta.idle_for < PING_AFTER_REST {
+                    return Ok(true);
+                }
+                Ok(connection.ping().await.is_ok())
+            })
+        })
+}
