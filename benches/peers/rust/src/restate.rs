@@ -196,10 +196,13 @@ impl Server {
     async fn start() -> Result<Self> {
         let [ingress, admin, node] = [free_port()?, free_port()?, free_port()?];
         let folder = env::temp_dir().join(format!("restate-{}", std::process::id()));
+        std::fs::create_dir_all(&folder)?;
         let child = Command::new(program()?)
             .arg("--no-logo")
             .arg("--base-dir")
             .arg(&folder)
+            // It leaves folders of its own there.
+            .env("TMPDIR", &folder)
             .envs(SETTINGS.iter().copied())
             .env("RESTATE_INGRESS__BIND_PORT", ingress.to_string())
             .env("RESTATE_ADMIN__BIND_PORT", admin.to_string())
