@@ -1,7 +1,7 @@
 //! Upstream's schema: our SDK works on it, and our migration takes it over with live tasks
 //! in it. The schema comes from the published `absurdctl`, which is used as anybody would.
 
-use std::{path::PathBuf, process::Command};
+use std::{path::PathBuf, process::Command, time::Duration};
 
 use absurd_sdk::{
     Client, Error,
@@ -9,6 +9,7 @@ use absurd_sdk::{
 };
 use absurd_test::Database;
 use serde_json::json;
+use sqlx::postgres::PgPoolOptions;
 
 use crate::support::{Counter, TestResult, quick_worker, work_while};
 
@@ -87,6 +88,37 @@ async fn our_sdk_works_on_upstreams_schema() -> TestResult {
             matches!(refused, Err(Error::FeatureMissing { .. })),
             "{refused:?}"
         );
+    }
+    Ok(())
+}
+
+/// There each end is a call of its own.
+#[tokio::test]
+async fn many_more_tasks_end_at_once_than_a_worker_has_sessions() -> TestResult {
+    for release in RELEASES {
+        let Some(database) = upstream(release).await? else {
+            continue;
+        };
+        // No call is given up and sent again: each has its turn.
+        let pool = PgPoolOptions::new().acquire_timeout(Duration::from_hours(1));
+        let pool = pool.connect(database.url()).await?;
+        let client = Client::builder().pool(pool).connect().await?;
+        client.spawn_many(leaf, 0..100).await?;
+        let worker = quick_worker(&client).task(leaf).concurrency(64);
+        let worker = worker.start()?;
+        let left = "select count(*) from absurd.t_default where state <> 'completed'";
+        let all = async {
+            while sqlx::query_scalar::<_, i64>(left)
+                .fetch_one(client.pool())
+                .await?
+                > 0
+            {
+                tokio::task::yield_now().await;
+            }
+            Ok::<_, sqlx::Error>(())
+        };
+        tokio::time::timeout(Duration::from_mins(1), all).await??;
+        worker.stop().await?;
     }
     Ok(())
 }

@@ -220,7 +220,7 @@ impl Db {
     pub(crate) fn beside(&self, connections: u32) -> Self {
         Self {
             pool: pool_beside(&self.pool, connections),
-            kept: Some(Arc::default()),
+            kept: Some(Arc::new(KeptSessions::new(connections))),
             ..self.clone()
         }
     }
@@ -308,8 +308,8 @@ impl Db {
     }
 
     async fn session(&self) -> Result<Session, sqlx::Error> {
-        match self.kept.as_ref().and_then(|kept| kept.take()) {
-            Some(session) => Ok(session),
+        match &self.kept {
+            Some(kept) => kept.take(&self.pool).await,
             None => Session::of(&self.pool).await,
         }
     }

@@ -2,12 +2,15 @@
 
 use std::{
     mem,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection, postgres::PgPoolOptions};
-use tokio::time::Instant;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout},
+};
 
 /// A connection that rested longer than this is pinged before it is used, so that a database
 /// restart costs nobody an error and a busy pool no extra trips.
@@ -19,8 +22,13 @@ const KEPT_FOR: Duration = Duration::from_mins(1);
 /// Sessions that nobody else uses, the last used on top. A pool asks each connection that comes
 /// back whether it is alive: a trip for every call, during which the next call opens another
 /// connection, where all statements are to be planned anew.
-#[derive(Debug, Default)]
-pub(super) struct KeptSessions(Mutex<Vec<Session>>);
+#[derive(Debug)]
+pub(super) struct KeptSessions {
+    kept: Mutex<Vec<Session>>,
+    /// As many as the pool has connections. Who waits, waits for one of these: the pool would not
+    /// know of a session that is kept.
+    turns: Arc<Semaphore>,
+}
 
 /// A connection of a pool.
 #[derive(Debug)]
@@ -28,6 +36,8 @@ pub(super) struct Session {
     connection: PoolConnection<Postgres>,
     kept_since: Instant,
     rests_since: Instant,
+    /// While it is used, and could be kept afterwards.
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Session {
@@ -39,6 +49,7 @@ impl Session {
             connection,
             kept_since: now,
             rests_since: now,
+            turn: None,
         })
     }
 
@@ -52,25 +63,53 @@ impl Session {
 }
 
 impl KeptSessions {
-    /// The last used one. Those that have rested too long go back to their pool.
-    pub(super) fn take(&self) -> Option<Session> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// For a pool of so many connections.
+    pub(super) fn new(connections: u32) -> Self {
+        let turns = usize::try_from(connections).unwrap_or(Semaphore::MAX_PERMITS);
+        Self {
+            kept: Mutex::default(),
+            turns: Arc::new(Semaphore::new(turns)),
+        }
+    }
+
+    /// The last used one, or one from the pool.
+    pub(super) async fn take(&self, pool: &PgPool) -> Result<Session, sqlx::Error> {
+        let patience = pool.options().get_acquire_timeout();
+        let turn = timeout(patience, Arc::clone(&self.turns).acquire_owned());
+        let turn = turn.await.map_err(|_| sqlx::Error::PoolTimedOut)?;
+        let session = match self.last_used() {
+            Some(session) => session,
+            None => Session::of(pool).await?,
+        };
+        Ok(Session {
+            turn: turn.ok(),
+            ..session
+        })
+    }
+
+    /// Those that have rested too long go back to their pool.
+    fn last_used(&self) -> Option<Session> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(Session::is_fresh);
         kept.pop()
     }
 
     /// Keeps one whose call was answered.
     pub(super) fn keep(&self, mut session: Session) {
+        let turn = session.turn.take();
         session.rests_since = Instant::now();
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.push(session);
+        drop(kept);
+        // Whoever is next finds it.
+        drop(turn);
     }
 }
 
 impl Drop for KeptSessions {
     /// Closes them here: to go back to the pool they would need a runtime.
     fn drop(&mut self) {
-        let kept = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.kept.get_mut().unwrap_or_else(PoisonError::into_inner);
         for session in mem::take(kept) {
             drop(session.connection.detach());
         }
