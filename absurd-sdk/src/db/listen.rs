@@ -5,6 +5,8 @@ use std::{sync::Arc, time::Duration};
 use sqlx::{Executor as _, PgPool, postgres::PgListener};
 use tokio::sync::broadcast;
 
+use super::sessions::pool_beside;
+
 /// A listening connection that said nothing for this long is asked whether it is alive.
 const CHECK_AFTER_SILENCE: Duration = Duration::from_secs(15);
 const CHANNEL_WAKE: &str = "absurd_wake";
@@ -46,10 +48,7 @@ impl Listener {
     /// connection a listener would otherwise leave none for calls.
     pub(crate) fn start(pool: &PgPool) -> Self {
         let (sender, _) = broadcast::channel(1024);
-        let task = tokio::spawn(listen(
-            super::sessions::pool_beside(pool, 1),
-            sender.clone(),
-        ));
+        let task = tokio::spawn(listen(pool_beside(pool, 1), sender.clone()));
         Self {
             sender,
             _task: Arc::new(AbortOnDrop(task.abort_handle())),

@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection, postgres::PgPoolOptions};
+use sqlx::{
+    Connection as _, PgConnection, PgPool, Postgres, pool::PoolConnection, postgres::PgPoolOptions,
+};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout},
@@ -57,8 +59,8 @@ impl Session {
         &mut self.connection
     }
 
-    fn is_fresh(&self) -> bool {
-        self.rests_since.elapsed() < PING_AFTER_REST && self.kept_since.elapsed() < KEPT_FOR
+    async fn is_alive(&mut self) -> bool {
+        self.rests_since.elapsed() < PING_AFTER_REST || self.connection.ping().await.is_ok()
     }
 }
 
@@ -72,25 +74,28 @@ impl KeptSessions {
         }
     }
 
-    /// The last used one, or one from the pool.
+    /// The last used one that is alive, or one from the pool.
     pub(super) async fn take(&self, pool: &PgPool) -> Result<Session, sqlx::Error> {
-        let patience = pool.options().get_acquire_timeout();
-        let turn = timeout(patience, Arc::clone(&self.turns).acquire_owned());
-        let turn = turn.await.map_err(|_| sqlx::Error::PoolTimedOut)?;
-        let session = match self.last_used() {
-            Some(session) => session,
-            None => Session::of(pool).await?,
-        };
-        Ok(Session {
-            turn: turn.ok(),
-            ..session
-        })
+        let session = timeout(pool.options().get_acquire_timeout(), self.next(pool));
+        session.await.map_err(|_| sqlx::Error::PoolTimedOut)?
     }
 
-    /// Those that have rested too long go back to their pool.
+    async fn next(&self, pool: &PgPool) -> Result<Session, sqlx::Error> {
+        // Nobody closes the semaphore.
+        let turn = Arc::clone(&self.turns).acquire_owned().await.ok();
+        while let Some(mut session) = self.last_used() {
+            if session.is_alive().await {
+                return Ok(Session { turn, ..session });
+            }
+        }
+        let session = Session::of(pool).await?;
+        Ok(Session { turn, ..session })
+    }
+
+    /// Those that were kept for long go back to their pool.
     fn last_used(&self) -> Option<Session> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(Session::is_fresh);
+        kept.retain(|session| session.kept_since.elapsed() < KEPT_FOR);
         kept.pop()
     }
 
@@ -133,7 +138,6 @@ pub(crate) fn pool_options(size_max: u32) -> PgPoolOptions {
         .test_before_acquire(false)
         .before_acquire(|connection, meta| {
             Box::pin(async move {
-                use sqlx::Connection as _;
                 if meta.idle_for < PING_AFTER_REST {
                     return Ok(true);
                 }
