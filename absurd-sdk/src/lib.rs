@@ -22,6 +22,8 @@ mod error;
 
 mod vault;
 
+mod eager;
+
 mod client;
 mod lease;
 

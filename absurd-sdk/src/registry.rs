@@ -1,6 +1,6 @@
 //! Which function runs which task. Mistakes show when the worker is built.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     error::Error,
@@ -25,6 +25,11 @@ impl Registry {
 
     pub(crate) fn get(&self, name: &str) -> Option<&Handler> {
         self.handlers.get(name)
+    }
+
+    /// The names of all tasks.
+    pub(crate) fn names(&self) -> BTreeSet<&'static str> {
+        self.handlers.keys().copied().collect()
     }
 
     /// The schemas of all tasks, by name.

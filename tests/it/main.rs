@@ -11,6 +11,7 @@ mod client;
 mod contract;
 mod crash;
 mod dead_letters;
+mod eager;
 mod examples;
 mod families;
 mod fleet;

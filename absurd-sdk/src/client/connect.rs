@@ -6,6 +6,7 @@ use super::{BeforeSpawn, Client, Shared, SpawnOptions, Spawner};
 use crate::{
     config,
     db::{self, Db, PgPool},
+    eager::Desks,
     error::Error,
     ids::QueueName,
     observe::StatementObserver,
@@ -107,8 +108,10 @@ impl ClientBuilder {
             None => own_pool(self.url, self.pool_size_max).await?,
         };
         let db = Db::new(pool, self.observer);
+        let desks = Desks::default();
         let shared = Shared {
-            spawner: Spawner::new(db.clone()),
+            spawner: Spawner::new(db.clone(), desks.clone()),
+            desks,
             db,
             default_max_attempts: attempts,
             before_spawn: self.before_spawn,

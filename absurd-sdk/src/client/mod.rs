@@ -40,7 +40,8 @@ pub use self::{
     spawn::{Spawn, SpawnBatch, Spawned, TaskHandle},
 };
 use crate::{
-    db::{Db, Features, Listener, PgConnection, PgPool},
+    db::{Db, Features, Listener, NewEvent, PgConnection, PgPool},
+    eager::Desks,
     error::Error,
     ids::{EventName, QueueName, TaskId},
     migrate::{Migrated, migrate},
@@ -64,6 +65,7 @@ pub struct Client {
 struct Shared {
     db: Db,
     spawner: Spawner,
+    desks: Desks,
     default_max_attempts: u32,
     before_spawn: Option<Box<BeforeSpawn>>,
     listener: OnceLock<Listener>,
@@ -139,10 +141,18 @@ impl Client {
         let what = || format!("the payload of event `{name}`");
         let payload = payload::encode(what, payload)?;
         let payload = self.vault().seal(what, payload).await?;
+        let name = name.as_str().to_owned();
+        let event = Arc::new(NewEvent { name, payload });
+        if on.is_none()
+            && let Some(desk) = self.desks().open(&self.queue, None)
+            && desk.emit(Arc::clone(&event)).await
+        {
+            return Ok(());
+        }
         let queue = self.queue.as_str();
         let emitted = self
             .db()
-            .emit_event(on, queue, name.as_str(), &payload)
+            .emit_event(on, queue, &event.name, &event.payload)
             .await;
         emitted.map_err(|error| Error::from_db(error, queue))
     }
@@ -209,6 +219,11 @@ impl Client {
 
     pub(crate) fn db(&self) -> &Db {
         &self.shared.db
+    }
+
+    /// Where running workers of the client and its clones take calls along.
+    pub(crate) fn desks(&self) -> &Desks {
+        &self.shared.desks
     }
 
     fn spawner(&self) -> &Spawner {

@@ -13,10 +13,9 @@ use super::{
     Client,
     options::{Prepared, SpawnOptions, spawn_setters},
     result::ResultOf,
-    spawner::NewSpawn,
 };
 use crate::{
-    db::{NewTask, PgConnection, SpawnRow},
+    db::{NewSpawn, NewTask, PgConnection, SpawnRow},
     error::Error,
     ids::{QueueName, RunId, TaskId},
     payload,

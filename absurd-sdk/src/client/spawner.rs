@@ -11,7 +11,6 @@ use std::{
 };
 
 use futures::future::join_all;
-use serde_json::Value;
 use tokio::{
     runtime::Handle,
     sync::oneshot,
@@ -20,26 +19,19 @@ use tokio::{
 
 use crate::{
     batching::{PATIENCE, let_others_join},
-    db::{Db, DbError, NewTask, PgConnection, SpawnRow, needs_ours},
+    db::{Db, DbError, NewSpawn, NewTask, SpawnRow, needs_ours},
+    eager::Desks,
     ids::QueueName,
 };
 
 /// Calls under way at once, while some are held up.
 const FLIGHTS_MAX: usize = 4;
 
-/// A task on its way to the database.
-#[derive(Debug)]
-pub(super) struct NewSpawn {
-    pub(super) queue: QueueName,
-    pub(super) name: String,
-    pub(super) params: Value,
-    pub(super) options: Value,
-}
-
 /// Gathers the spawns of a client and of its clones.
 #[derive(Debug, Clone)]
 pub(super) struct Spawner {
     db: Db,
+    desks: Desks,
     waiting: Arc<Mutex<Waiting>>,
 }
 
@@ -61,17 +53,28 @@ struct Order {
 struct Flight(Spawner);
 
 impl Spawner {
-    pub(super) fn new(db: Db) -> Self {
+    pub(super) fn new(db: Db, desks: Desks) -> Self {
         Self {
             db,
+            desks,
             waiting: Arc::default(),
         }
     }
 
-    /// Spawns a task, together with others if there are any. One that may have been spawned
+    /// Spawns a task, together with the claim of a worker that waits for it, or with others if
+    /// there are any. One that may have been spawned
     /// before goes by itself, for it can be sent again when its answer is lost; and so do all
     /// where the schema is known to have no call for many.
     pub(super) async fn spawn(&self, spawn: NewSpawn) -> Result<SpawnRow, DbError> {
+        if !spawn.is_delayed()
+            && let Some(desk) = self.desks.open(&spawn.queue, Some(&spawn.name))
+        {
+            let spawn = Arc::new(spawn);
+            return match desk.spawn(Arc::clone(&spawn)).await {
+                Some(row) => row,
+                None => spawn.send(&self.db, None).await,
+            };
+        }
         let known = self.db.known_features();
         if spawn.may_exist() || known.is_some_and(|features| !features.spawn_tasks) {
             return spawn.send(&self.db, None).await;
@@ -219,31 +222,6 @@ impl Drop for Flight {
         // Without a runtime nothing runs any more. Who waits learns it when the orders are dropped.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(next.carry_on(orders));
-        }
-    }
-}
-
-impl NewSpawn {
-    /// Sends it by itself.
-    pub(super) async fn send(
-        &self,
-        db: &Db,
-        on: Option<&mut PgConnection>,
-    ) -> Result<SpawnRow, DbError> {
-        db.spawn_task(on, &self.queue, &self.name, &self.params, &self.options)
-            .await
-    }
-
-    fn may_exist(&self) -> bool {
-        let has = |option| self.options.get(option).is_some();
-        has("idempotency_key") || has("unique")
-    }
-
-    fn task(&self) -> NewTask<'_> {
-        NewTask {
-            name: &self.name,
-            params: &self.params,
-            options: &self.options,
         }
     }
 }

@@ -3,46 +3,16 @@
 use serde_json::Value;
 use sqlx::{
     Arguments as _, PgConnection, Row as _,
-    error::BoxDynError,
     postgres::{PgArguments, PgRow},
-    types::Json,
 };
 
 use super::{
-    ClaimedRow, Db, DbError, Repeat, ResultRow, Statement, Timestamptz, WriteRow, args,
+    Db, DbError, Repeat, ResultRow, SpawnRow, Statement, Timestamptz, WriteRow, args,
     contract::needs_ours,
     statements as sql,
     writes::{PlainWrites, SingleCheckpoint, Wait, WaitOn, Write},
 };
 use crate::ids::{QueueName, RunId, TaskId};
-
-/// A task to be spawned with others.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct NewTask<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) params: &'a Value,
-    pub(crate) options: &'a Value,
-}
-
-/// The row of `spawn_task` and `retry_task`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SpawnRow {
-    pub(crate) task_id: TaskId,
-    pub(crate) run_id: RunId,
-    pub(crate) attempt: i32,
-    pub(crate) created: bool,
-}
-
-impl SpawnRow {
-    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
-        Ok(Self {
-            task_id: TaskId(row.try_get("task_id")?),
-            run_id: RunId(row.try_get("run_id")?),
-            attempt: row.try_get("attempt")?,
-            created: row.try_get("created")?,
-        })
-    }
-}
 
 /// What became of a wait.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,18 +51,8 @@ pub(super) fn refusals(rows: Vec<WriteRow>) -> Result<(), DbError> {
     refused.map_or(Ok(()), Err)
 }
 
-/// A list for `spawn_tasks`, which takes one for many that are alike.
-fn one_for_all<T: PartialEq>(list: impl Iterator<Item = T> + Clone) -> Vec<T> {
-    let mut others = list.clone();
-    let first = others.next();
-    if others.all(|other| Some(&other) == first.as_ref()) {
-        return first.into_iter().collect();
-    }
-    list.collect()
-}
-
 /// Reads the one row of an answer.
-fn one<T>(
+pub(super) fn one<T>(
     statement: &'static Statement,
     rows: &[PgRow],
     read: impl Fn(&PgRow) -> Result<T, sqlx::Error>,
@@ -127,74 +87,6 @@ impl Db {
             .call(None, &sql::CURRENT_TIME, Repeat::Safe, args![])
             .await?;
         one(&sql::CURRENT_TIME, &rows, |row| row.try_get("now"))
-    }
-
-    pub(crate) async fn spawn_task(
-        &self,
-        on: Option<&mut PgConnection>,
-        queue: &QueueName,
-        name: &str,
-        params: &Value,
-        options: &Value,
-    ) -> Result<SpawnRow, DbError> {
-        // Only a key makes a second sending harmless.
-        let has_key = options.get("idempotency_key").is_some();
-        let repeat = if has_key {
-            Repeat::Safe
-        } else {
-            Repeat::Unsafe
-        };
-        let statement = &sql::SPAWN_TASK;
-        let bind = args![queue.as_str(), name, params, options];
-        let rows = self.call(on, statement, repeat, bind).await?;
-        one(statement, &rows, SpawnRow::read)
-    }
-
-    /// Spawns many tasks that have no key; the answer is in their order. In a transaction of the
-    /// caller it takes the way that never fails for a queue that lacks its own functions.
-    pub(crate) async fn spawn_tasks(
-        &self,
-        on: Option<&mut PgConnection>,
-        queue: &QueueName,
-        tasks: &[NewTask<'_>],
-    ) -> Result<Vec<SpawnRow>, DbError> {
-        let lists = || -> Result<PgArguments, BoxDynError> {
-            let names = tasks.iter().map(|task| task.name);
-            let params: Vec<_> = tasks.iter().map(|task| Json(task.params)).collect();
-            let options = tasks.iter().map(|task| Json(task.options));
-            args![one_for_all(names), params, one_for_all(options)]()
-        };
-        let (statement, rows) = if on.is_some() {
-            let bind = || {
-                let mut arguments = lists()?;
-                arguments.add(queue.as_str())?;
-                Ok(arguments)
-            };
-            let statement = &sql::SPAWN_TASKS;
-            let rows = self.call(on, statement, Repeat::Unsafe, bind).await?;
-            (statement, rows)
-        } else {
-            let statement = &sql::SPAWN_NEW_TASKS;
-            (statement, self.call_own(queue, statement, lists).await?)
-        };
-        let rows = all(statement, &rows, SpawnRow::read)?;
-        if rows.len() != tasks.len() {
-            return Err(DbError::row_missing(statement.name));
-        }
-        Ok(rows)
-    }
-
-    pub(crate) async fn emit_event(
-        &self,
-        on: Option<&mut PgConnection>,
-        queue: &str,
-        event: &str,
-        payload: &Value,
-    ) -> Result<(), DbError> {
-        let bind = args![queue, event, payload];
-        self.call(on, &sql::EMIT_EVENT, Repeat::Safe, bind)
-            .await
-            .map(drop)
     }
 
     pub(crate) async fn cancel_task(
@@ -237,36 +129,6 @@ impl Db {
         let bind = args![queue.as_str(), task.0];
         let rows = self.call(None, statement, Repeat::Safe, bind).await?;
         Ok(all(statement, &rows, ResultRow::read)?.into_iter().next())
-    }
-
-    /// Not repeated when the answer is lost: those runs come back when their leases end. Whether
-    /// the worker listens: none says that it does, and was noted less than half a minute ago.
-    pub(crate) async fn claim(
-        &self,
-        queue: &QueueName,
-        worker: &str,
-        lease_seconds: i32,
-        quantity: i32,
-        listens: Option<bool>,
-    ) -> Result<Vec<ClaimedRow>, DbError> {
-        let statement = &sql::CLAIM_RUNS;
-        let bind = args![worker, lease_seconds, quantity, listens];
-        let rows = self.call_own(queue, statement, bind).await?;
-        all(statement, &rows, |row| ClaimedRow::read(row, true))
-    }
-
-    /// The same by the contract, without checkpoints.
-    pub(crate) async fn claim_by_contract(
-        &self,
-        queue: &QueueName,
-        worker: &str,
-        lease_seconds: i32,
-        quantity: i32,
-    ) -> Result<Vec<ClaimedRow>, DbError> {
-        let statement = &sql::CLAIM_TASK;
-        let bind = args![queue.as_str(), worker, lease_seconds, quantity];
-        let rows = self.call(None, statement, Repeat::Unsafe, bind).await?;
-        all(statement, &rows, |row| ClaimedRow::read(row, false))
     }
 
     /// A run's checkpoints, with their places where the schema knows them.

@@ -2,6 +2,7 @@
 //! every call, and what the database at hand is able to do.
 
 mod calls;
+mod claims;
 mod connect;
 mod contract;
 mod features;
@@ -11,6 +12,7 @@ mod queues;
 mod read;
 mod rows;
 mod sessions;
+mod spawns;
 mod sqlstate;
 mod statements;
 mod timestamp;
@@ -33,7 +35,8 @@ pub use sqlx::Error as DriverError;
 pub(crate) use sqlx::{PgConnection, PgPool};
 
 pub(crate) use self::{
-    calls::{NewTask, SpawnRow, Waited},
+    calls::Waited,
+    claims::{Claim, NewEvent},
     connect::open,
     contract::needs_ours,
     features::Features,
@@ -43,6 +46,7 @@ pub(crate) use self::{
     read::ReadModel,
     rows::{ClaimedRow, ResultRow, WriteRow},
     sessions::pool_options,
+    spawns::{NewSpawn, NewTask, SpawnRow},
     sqlstate::SqlState,
     timestamp::Timestamptz,
     transaction::PgTransaction,

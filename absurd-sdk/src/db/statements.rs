@@ -99,6 +99,24 @@ statements! {
         "select run_id, task_id, attempt, task_name, params, max_attempts, headers, claimed_at,
                 checkpoint_names, checkpoint_states, checkpoint_places, more_checkpoints, policy
            from absurd.\"fr_{queue}\"($1, $2, $3, $4)";
+    /// A task, and runs to execute, which it may be among: the claim is made after it.
+    SPAWN_AND_CLAIM = "spawn_and_claim":
+        "select spawned.task_id as spawned_task, spawned.run_id as spawned_run,
+                spawned.attempt as spawned_attempt, spawned.created,
+                claimed.run_id, claimed.task_id, claimed.attempt, task_name, params, max_attempts,
+                headers, claimed_at, checkpoint_names, checkpoint_states, checkpoint_places,
+                more_checkpoints, policy
+           from absurd.\"fs_{queue}\"($5, $6, $7) spawned
+                left join lateral absurd.\"fr_{queue}\"($1, $2,
+                    case when spawned.task_id is not null then $3::integer end, $4) claimed
+                    on true";
+    /// An event, and runs to execute, which those that it wakes may be among.
+    EMIT_AND_CLAIM = "emit_and_claim":
+        "select run_id, task_id, attempt, task_name, params, max_attempts, headers, claimed_at,
+                checkpoint_names, checkpoint_states, checkpoint_places, more_checkpoints, policy
+           from absurd.emit_event($5, $6, $7) emitted
+                left join lateral absurd.\"fr_{queue}\"($1, $2,
+                    case when emitted::text is not null then $3::integer end, $4) on true";
     /// Has a queue of some other making get its own functions.
     QUEUE_FUNCTION = "queue_function": "select absurd.queue_function('fr', $1)";
     /// A batch of checkpoints, good ends and renewals, all or none.

@@ -10,7 +10,8 @@ use super::{
     wakeup::{Cancels, Wakeup},
 };
 use crate::{
-    db::writes::Write,
+    db::{Claim, ClaimedRow, writes::Write},
+    eager::{Order, OwnDesk},
     error::Error,
     ids::RunId,
     lease::{Lease, Loss},
@@ -65,14 +66,24 @@ impl ClaimLoop {
             worker = plan.worker_id, queue = %self.shared.client.queue(),
             "Starting Absurd worker"
         );
-        self.shared.client.features().await?;
+        let features = self.shared.client.features().await?;
         self.listens = plan.listen;
+        let desks = self.shared.client.desks();
+        let queue = self.shared.client.queue().clone();
+        let desk = features
+            .claim_runs
+            .then(|| desks.set_up(queue, self.shared.registry.names()));
         let mut wakeup = Wakeup::of(&self.shared);
         let mut renewals = tokio::time::interval(plan.lease / RENEWALS_PER_LEASE);
         let mut hungry = true;
         let mut cancels = Cancels::of(&self.shared);
         let mut stopping = self.stopping.clone();
         while !*stopping.borrow() {
+            if let Some(order) = desk.as_ref().and_then(OwnDesk::take) {
+                wakeup.begin_look();
+                hungry = self.claim_with(order).await;
+                continue;
+            }
             if hungry && self.slots.have_begun() && self.free_slots() > 0 {
                 wakeup.begin_look();
                 hungry = match self.claim(self.free_slots()).await {
@@ -86,6 +97,7 @@ impl ClaimLoop {
             }
             tokio::select! {
                 _ = stopping.changed() => {}
+                () = ordered(desk.as_ref()), if !hungry && self.free_slots() > 0 => {}
                 Some(ended) = self.running.join_next() => {
                     self.forget(ended);
                     self.forget_all_ended();
@@ -100,6 +112,7 @@ impl ClaimLoop {
                 }
             }
         }
+        drop(desk);
         self.stop().await;
         Ok(())
     }
@@ -158,11 +171,52 @@ impl ClaimLoop {
     }
 
     async fn claim(&mut self, room: usize) -> Result<Claimed, Error> {
-        let quantity = room.min(self.shared.plan.batch_size);
-        let asked = Instant::now();
-        // None: it does, as the database knows.
-        let listens = (!self.is_noted_idle(NOTE_AGAIN_AFTER)).then_some(self.listens);
-        let rows = self.claim_rows(quantity, listens).await?;
+        let look = self.look(room);
+        let claim = self.claim_of(&look);
+        let db = &self.shared.db;
+        let rows = if self.shared.client.features().await?.claim_runs {
+            db.claim(&claim).await
+        } else {
+            db.claim_by_contract(&claim).await
+        };
+        let queue = self.shared.client.queue().as_str();
+        let rows = rows.map_err(|error| Error::from_db(error, queue))?;
+        Ok(self.begin(&look, rows))
+    }
+
+    /// Claims together with a call. Whether to look again at once.
+    async fn claim_with(&mut self, order: Order) -> bool {
+        let look = self.look(self.free_slots());
+        let rows = order.make(&self.shared.db, &self.claim_of(&look)).await;
+        rows.is_none_or(|rows| self.begin(&look, rows).may_be_more)
+    }
+
+    fn look(&self, room: usize) -> Look {
+        Look {
+            quantity: room.min(self.shared.plan.batch_size),
+            asked: Instant::now(),
+            // None: it does, as the database knows.
+            listens: (!self.is_noted_idle(NOTE_AGAIN_AFTER)).then_some(self.listens),
+        }
+    }
+
+    fn claim_of(&self, look: &Look) -> Claim<'_> {
+        Claim {
+            queue: self.shared.client.queue(),
+            worker: &self.shared.plan.worker_id,
+            lease_seconds: ceil_seconds(self.shared.plan.lease),
+            quantity: i32::try_from(look.quantity).unwrap_or(i32::MAX),
+            listens: look.listens,
+        }
+    }
+
+    /// Executes what a look has brought.
+    fn begin(&mut self, look: &Look, rows: Vec<ClaimedRow>) -> Claimed {
+        let &Look {
+            quantity,
+            asked,
+            listens,
+        } = look;
         let was_noted = self.is_noted_idle(IDLE_NOTED_FOR);
         if rows.len() >= quantity {
             self.noted_idle = None;
@@ -185,26 +239,7 @@ impl ClaimLoop {
             let execution = execute(Arc::clone(&self.shared), row, lease, asked, slot);
             self.running.spawn(execution);
         }
-        Ok(claimed)
-    }
-
-    async fn claim_rows(
-        &self,
-        quantity: usize,
-        listens: Option<bool>,
-    ) -> Result<Vec<crate::db::ClaimedRow>, Error> {
-        let features = self.shared.client.features().await?;
-        let queue = self.shared.client.queue();
-        let lease = ceil_seconds(self.shared.plan.lease);
-        let quantity = i32::try_from(quantity).unwrap_or(i32::MAX);
-        let db = &self.shared.db;
-        let worker = &self.shared.plan.worker_id;
-        let rows = if features.claim_runs {
-            db.claim(queue, worker, lease, quantity, listens).await
-        } else {
-            db.claim_by_contract(queue, worker, lease, quantity).await
-        };
-        rows.map_err(|error| Error::from_db(error, queue.as_str()))
+        claimed
     }
 
     fn forget(&mut self, ended: Result<RunId, tokio::task::JoinError>) {
@@ -273,10 +308,26 @@ enum Renew {
     All,
 }
 
+/// A claim about to be made.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    quantity: usize,
+    asked: Instant,
+    listens: Option<bool>,
+}
+
 /// What a claim brought.
 #[derive(Debug, Clone, Copy)]
 struct Claimed {
     runs: usize,
     /// Whether to look again at once.
     may_be_more: bool,
+}
+
+/// Ready when a worker's desk has an order.
+async fn ordered(desk: Option<&OwnDesk>) {
+    match desk {
+        Some(desk) => desk.ordered().await,
+        None => std::future::pending().await,
+    }
 }

@@ -1,6 +1,10 @@
 //! W6: how long after a spawn has returned its handler starts, on an idle queue.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
 use absurd_sdk::{Client, Worker};
 use serde_json::json;
@@ -14,7 +18,7 @@ use crate::{
     error::Result,
     limits,
     measure::{Latencies, Spread},
-    meter::EffortMeter,
+    meter::{Effort, EffortMeter, Sent},
     outcome::{Check, Cost, Outcome, Target},
     scale::Scale,
     server::{self, Arena, Server},
@@ -32,16 +36,34 @@ pub(super) const CONCURRENCY: usize = 4;
 
 const CALLED: &str = "spawn called to start";
 const RETURNED: &str = "spawn returned to start";
+/// The same where the worker's own client spawns.
+const OWN_CALLED: &str = "own worker: spawn called to start";
+const OWN_RETURNED: &str = "own worker: spawn returned to start";
 /// What a start is made of. The first part is nothing where the claim goes out before the spawn's
 /// answer is here.
-const PARTS: [&str; 3] = [
-    "spawn returned to claim sent",
-    "claim sent to answered",
-    "claim answered to start",
-];
+const TO_CLAIM: &str = "spawn returned to claim sent";
+const CLAIM: &str = "claim sent to answered";
+const TO_START: &str = "claim answered to start";
 
 /// By what they measure.
 type Starts = BTreeMap<&'static str, Latencies>;
+
+/// Whose client makes the call that a worker has to hear of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// Another one, as in another process: the worker is notified.
+    Other,
+    /// The worker's own: the call takes its claim along. The targets are held without that.
+    Own,
+}
+
+/// When what happened to a sample.
+#[derive(Debug)]
+struct Sample {
+    called: Instant,
+    returned: Instant,
+    started: Instant,
+}
 
 /// Measures.
 pub(super) async fn run(server: &Server, scale: &Scale) -> Result<Outcome> {
@@ -49,14 +71,14 @@ pub(super) async fn run(server: &Server, scale: &Scale) -> Result<Outcome> {
     let trips = async |arena: &Arena| limits::round_trips(arena, count).await;
     let engine = async |round: &Round<'_>| started(round, count).await;
     let (trips, engine) = in_turns(server, scale, trips, engine).await?;
-    let mut all = no_starts()?;
+    let mut all = Starts::new();
     let (mut p50, mut p99) = (Vec::new(), Vec::new());
     for starts in &engine.results {
         let of_round = starts[RETURNED].percentiles()?;
         p50.push(of_round.p50);
         p99.push(of_round.p99);
-        for (name, all) in &mut all {
-            all.merge(&starts[name])?;
+        for (name, of_round) in starts {
+            of(&mut all, name)?.merge(of_round)?;
         }
     }
     let mut all_trips = Latencies::new()?;
@@ -84,8 +106,22 @@ pub(super) async fn run(server: &Server, scale: &Scale) -> Result<Outcome> {
 
 async fn started(round: &Round<'_>, count: usize) -> Result<(Starts, Cost)> {
     let meter = round.meter().await?;
+    let mut starts = Starts::new();
+    let effort = started_by(Caller::Other, &round.arena, count, &mut starts).await?;
+    let cost = meter.end(WARM_UP + count, effort).await?;
+    started_by(Caller::Own, &round.arena, count, &mut starts).await?;
+    Ok((starts, cost))
+}
+
+async fn started_by(
+    caller: Caller,
+    arena: &Arena,
+    count: usize,
+    starts: &mut Starts,
+) -> Result<Effort> {
     let claims = Arc::new(Claims::default());
-    let client = round.arena.client(CONNECTIONS, claims.clone()).await?;
+    let client = arena.client(CONNECTIONS, claims.clone()).await?;
+    let spawner = caller.client(&client, arena, &claims.sent).await?;
     let (moments, mut told) = tasks::moments();
     let worker = Worker::builder(&client)
         .task(tasks::begin)
@@ -93,53 +129,87 @@ async fn started(round: &Round<'_>, count: usize) -> Result<(Starts, Cost)> {
         .concurrency(CONCURRENCY)
         .start()?;
     let effort = EffortMeter::begin(&claims.sent)?;
-    let mut starts = no_starts()?;
     let mut beat = interval(BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for number in 0..WARM_UP + count {
         beat.tick().await;
-        let sample = one(&client, number, &mut told, &claims).await?;
-        for (name, starts) in starts.iter_mut().filter(|_| number >= WARM_UP) {
-            starts.add_with_beat(sample[name], BEAT)?;
+        let sample = one(&spawner, number, &mut told).await?;
+        if number >= WARM_UP {
+            for (name, latency) in sample.latencies(caller, &claims)? {
+                of(starts, name)?.add_with_beat(latency, BEAT)?;
+            }
         }
     }
     worker.stop().await?;
     let effort = effort.end()?;
+    server::close(spawner).await;
     server::close(client).await;
-    Ok((starts, meter.end(WARM_UP + count, effort).await?))
+    Ok(effort)
 }
 
-fn no_starts() -> Result<Starts> {
-    let names = PARTS.into_iter().chain([CALLED, RETURNED]);
-    names.map(|name| Ok((name, Latencies::new()?))).collect()
+/// Those of a name.
+fn of<'s>(starts: &'s mut Starts, name: &'static str) -> Result<&'s mut Latencies> {
+    Ok(match starts.entry(name) {
+        Entry::Occupied(entry) => entry.into_mut(),
+        Entry::Vacant(entry) => entry.insert(Latencies::new()?),
+    })
 }
 
 /// One sample; it ends when the task has, so that the next one finds an idle queue.
-async fn one(
-    client: &Client,
-    number: usize,
-    told: &mut Told,
-    claims: &Claims,
-) -> Result<BTreeMap<&'static str, Duration>> {
+async fn one(client: &Client, number: usize, told: &mut Told) -> Result<Sample> {
     let called = Instant::now();
     let handle = client.spawn(tasks::begin, number).await?;
     let returned = Instant::now();
-    let (who, moment) = timeout(PATIENCE, told.recv())
+    let (who, started) = timeout(PATIENCE, told.recv())
         .await?
         .ok_or("the worker has ended early")?;
     if who != number {
         return Err(format!("task {who} began instead of {number}").into());
     }
     handle.result().await?;
-    let (sent, answered) = claims.last_before(moment).ok_or("no claim was seen")?;
-    let [to_claim, claim, to_start] = PARTS;
-    // A handler may start before the spawn's answer is here: then nobody waited.
-    Ok([
-        (CALLED, moment.duration_since(called)),
-        (RETURNED, moment.saturating_duration_since(returned)),
-        (to_claim, sent.saturating_duration_since(returned)),
-        (claim, answered.duration_since(sent)),
-        (to_start, moment.duration_since(answered)),
-    ]
-    .into())
+    Ok(Sample {
+        called,
+        returned,
+        started,
+    })
+}
+
+impl Caller {
+    /// Its client, beside a worker of that one.
+    pub(super) async fn client(
+        self,
+        of_worker: &Client,
+        arena: &Arena,
+        sent: &Arc<Sent>,
+    ) -> Result<Client> {
+        match self {
+            Self::Other => arena.client(CONNECTIONS, sent.clone()).await,
+            Self::Own => Ok(of_worker.clone()),
+        }
+    }
+}
+
+impl Sample {
+    fn latencies(
+        &self,
+        caller: Caller,
+        claims: &Claims,
+    ) -> Result<BTreeMap<&'static str, Duration>> {
+        let from_call = self.started.duration_since(self.called);
+        // A handler may start before the spawn's answer is here: then nobody waited.
+        let from_return = self.started.saturating_duration_since(self.returned);
+        if caller == Caller::Own {
+            return Ok([(OWN_CALLED, from_call), (OWN_RETURNED, from_return)].into());
+        }
+        let claim = claims.last_before(self.started);
+        let (sent, answered) = claim.ok_or("no claim was seen")?;
+        Ok([
+            (CALLED, from_call),
+            (RETURNED, from_return),
+            (TO_CLAIM, sent.saturating_duration_since(self.returned)),
+            (CLAIM, answered.duration_since(sent)),
+            (TO_START, self.started.duration_since(answered)),
+        ]
+        .into())
+    }
 }
