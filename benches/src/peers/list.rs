@@ -214,7 +214,9 @@ const PEERS: &[Peer] = &[
         workloads: &Workload::ALL,
         share: 1,
         checks: Some(ABSURD),
-        note: "Keeps all tasks, attempts and steps.",
+        note: "Keeps all tasks, attempts and steps. As with all others, one process calls and \
+               works: in W6 and W7 a call takes the worker's claim along (an eager start). Of two \
+               processes see the targets of W6 and W7.",
     },
     Peer {
         name: "ours-on-upstream",
