@@ -16,6 +16,11 @@ const TURNS: usize = 5;
 /// without it every second batch would hold half of them. Takes microseconds; there is no timer.
 pub(crate) async fn let_others_join() {
     for _ in 0..TURNS {
-        yield_now().await;
+        let_ready_ones_join().await;
     }
+}
+
+/// Lets those go on who need not wait for anything: enough where nobody else can join.
+pub(crate) async fn let_ready_ones_join() {
+    yield_now().await;
 }

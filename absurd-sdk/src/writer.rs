@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use crate::{
-    batching::{PATIENCE, let_others_join},
+    batching::{PATIENCE, let_others_join, let_ready_ones_join},
     db::{
         Db, DbError, SqlState, WriteRow,
         writes::{PlainWrites, SingleCheckpoint, Write},
@@ -132,7 +132,13 @@ impl Writer {
             if !gathered.is_empty() && (flights.is_empty() || is_held_up) {
                 // Those that a claim has just brought may end together.
                 let _ = tokio::time::timeout(BEGIN_PATIENCE, self.slots.begun()).await;
-                let_others_join().await;
+                if self.slots.taken() > gathered.len() {
+                    let_others_join().await;
+                } else {
+                    // No function runs that has not sent something; one that has branches may
+                    // have more to send.
+                    let_ready_ones_join().await;
+                }
                 take_what_waits(orders, &mut gathered);
                 let batch = next_batch(&mut gathered, &in_flight);
                 next_at = Instant::now() + PATIENCE;
