@@ -52,6 +52,14 @@ pub(crate) enum Order {
     Emit(Arc<NewEvent>, Reply<()>),
 }
 
+/// What became of an order.
+pub(crate) struct Made {
+    /// None: nothing was claimed, and nobody knows whether there is something.
+    pub(crate) claimed: Option<Vec<ClaimedRow>>,
+    /// Answers the caller. Without this it takes the worker for dead.
+    pub(crate) answer: Box<dyn FnOnce() + Send>,
+}
+
 /// None: nothing was made.
 type Reply<T> = oneshot::Sender<Option<Result<T, DbError>>>;
 
@@ -172,28 +180,91 @@ impl Drop for Closing<'_> {
 }
 
 impl Order {
-    /// Makes the call and the claim, and answers. None: nothing was claimed, and nobody knows
-    /// whether there is something.
-    pub(crate) async fn make(self, db: &Db, claim: &Claim<'_>) -> Option<Vec<ClaimedRow>> {
+    /// Makes the call and the claim.
+    pub(crate) async fn make(self, db: &Db, claim: &Claim<'_>) -> Made {
         match self {
-            Self::Spawn(spawn, reply) => answer(reply, db.spawn_and_claim(&spawn, claim).await),
+            Self::Spawn(spawn, reply) => Made::of(reply, db.spawn_and_claim(&spawn, claim).await),
             Self::Emit(event, reply) => {
                 let claimed = db.emit_and_claim(&event, claim).await;
-                answer(reply, claimed.map(|claimed| ((), claimed)))
+                Made::of(reply, claimed.map(|claimed| ((), claimed)))
             }
         }
     }
 }
 
-fn answer<T>(
-    reply: Reply<T>,
-    made: Result<(T, Vec<ClaimedRow>), DbError>,
-) -> Option<Vec<ClaimedRow>> {
-    let (made, claimed) = match made {
-        Ok((made, claimed)) => (Ok(made), Some(claimed)),
-        Err(error) => (Err(error), None),
-    };
-    // Who has given up: what was made stays all the same.
-    let _ = reply.send(Some(made));
-    claimed
+impl Made {
+    fn of<T: Send + 'static>(reply: Reply<T>, made: Result<(T, Vec<ClaimedRow>), DbError>) -> Self {
+        let (made, claimed) = match made {
+            Ok((made, claimed)) => (Ok(made), Some(claimed)),
+            Err(error) => (Err(error), None),
+        };
+        // Who has given up: what was made stays all the same.
+        let answer = Box::new(move || drop(reply.send(Some(made))));
+        Self { claimed, answer }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{pin::pin, task::Poll};
+
+    use futures::poll;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn spawn(options: Value) -> Arc<NewSpawn> {
+        Arc::new(NewSpawn {
+            queue: queue(),
+            name: "known".into(),
+            params: Value::Null,
+            options,
+        })
+    }
+
+    fn queue() -> QueueName {
+        QueueName::new("default").unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_order_that_nobody_takes_is_declined() {
+        let desks = Desks::default();
+        let own = desks.set_up(queue(), ["known"].into());
+        assert!(desks.open(&queue(), None).is_none(), "it does not wait yet");
+        {
+            let mut waits = pin!(own.ordered());
+            assert!(poll!(&mut waits).is_pending());
+            assert!(desks.open(&queue(), Some("unknown")).is_none());
+        }
+        assert!(desks.open(&queue(), None).is_none(), "it waits no more");
+        let mut waits = Box::pin(own.ordered());
+        assert!(poll!(&mut waits).is_pending());
+        let desk = desks.open(&queue(), Some("known")).unwrap();
+        let mut first = pin!(desk.spawn(spawn(json!({}))));
+        assert!(poll!(&mut first).is_pending());
+        let second = desk.spawn(spawn(json!({})));
+        assert!(second.await.is_none(), "one at a time");
+        // The worker had just gone on for another reason, and ends before it looks.
+        drop(waits);
+        drop(own);
+        assert!(matches!(poll!(first), Poll::Ready(None)));
+    }
+
+    #[tokio::test]
+    async fn an_order_that_died_on_its_way_is_made_again_only_if_it_may() {
+        let desks = Desks::default();
+        let own = desks.set_up(queue(), ["known"].into());
+        for (options, may_repeat) in [(json!({}), false), (json!({"idempotency_key": 1}), true)] {
+            let mut waits = pin!(own.ordered());
+            assert!(poll!(&mut waits).is_pending());
+            let desk = desks.open(&queue(), None).unwrap();
+            let mut spawned = pin!(desk.spawn(spawn(options)));
+            assert!(poll!(&mut spawned).is_pending());
+            waits.await;
+            drop(own.take());
+            let answer = spawned.await;
+            assert_eq!(answer.is_none(), may_repeat);
+            assert!(answer.is_none_or(|answer| answer.is_err_and(|error| error.is_outage())));
+        }
+    }
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     db::{Claim, ClaimedRow, writes::Write},
-    eager::{Order, OwnDesk},
+    eager::{Made, Order, OwnDesk},
     error::Error,
     ids::RunId,
     lease::{Lease, Loss},
@@ -187,8 +187,11 @@ impl ClaimLoop {
     /// Claims together with a call. Whether to look again at once.
     async fn claim_with(&mut self, order: Order) -> bool {
         let look = self.look(self.free_slots());
-        let rows = order.make(&self.shared.db, &self.claim_of(&look)).await;
-        rows.is_none_or(|rows| self.begin(&look, rows).may_be_more)
+        let Made { claimed, answer } = order.make(&self.shared.db, &self.claim_of(&look)).await;
+        // What was claimed goes before the answer: it may be what the caller waits for.
+        let again = claimed.is_none_or(|rows| self.begin(&look, rows).may_be_more);
+        answer();
+        again
     }
 
     fn look(&self, room: usize) -> Look {
