@@ -43,8 +43,11 @@ pub(crate) async fn run(
 ) -> Result<(bool, Value)> {
     let mut results = Results::default();
     for workload in workloads {
+        let able: Vec<_> = peers.iter().filter(|peer| peer.can(*workload)).collect();
         for round in 0..scale.rounds {
-            for peer in peers.iter().filter(|peer| peer.can(*workload)) {
+            // Each round begins with another one: nobody always follows the same peer.
+            let first = round * able.len() / scale.rounds;
+            for peer in able.iter().cycle().skip(first).take(able.len()) {
                 if results.has_failed(peer, *workload) {
                     continue;
                 }
