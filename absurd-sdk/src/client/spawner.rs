@@ -62,9 +62,9 @@ impl Spawner {
     }
 
     /// Spawns a task, together with the claim of a worker that waits for it, or with others if
-    /// there are any. One that may have been spawned
-    /// before goes by itself, for it can be sent again when its answer is lost; and so do all
-    /// where the schema is known to have no call for many.
+    /// there are any. One that may have been spawned before goes by itself, for it can be sent
+    /// again when its answer is lost; and so do all where the schema is known to have no call for
+    /// many.
     pub(super) async fn spawn(&self, spawn: NewSpawn) -> Result<SpawnRow, DbError> {
         if !spawn.is_delayed()
             && let Some(desk) = self.desks.open(&spawn.queue, Some(&spawn.name))

@@ -1,7 +1,11 @@
 //! Claims, by themselves or together with a call that makes something to claim.
 
 use serde_json::Value;
-use sqlx::{Row as _, postgres::PgRow};
+use sqlx::{
+    Arguments as _, Row as _,
+    error::BoxDynError,
+    postgres::{PgArguments, PgRow},
+};
 
 use super::{
     ClaimedRow, Db, DbError, Repeat, SpawnRow, args,
@@ -23,6 +27,13 @@ pub(crate) struct Claim<'a> {
     pub(crate) listens: Option<bool>,
 }
 
+impl Claim<'_> {
+    /// The first four parameters of each of our claims.
+    fn arguments(&self) -> Result<PgArguments, BoxDynError> {
+        args![self.worker, self.lease_seconds, self.quantity, self.listens]()
+    }
+}
+
 /// An event on its way to the database.
 #[derive(Debug)]
 pub(crate) struct NewEvent {
@@ -33,15 +44,8 @@ pub(crate) struct NewEvent {
 impl Db {
     /// Not repeated when the answer is lost: those runs come back when their leases end.
     pub(crate) async fn claim(&self, claim: &Claim<'_>) -> Result<Vec<ClaimedRow>, DbError> {
-        let Claim {
-            worker,
-            lease_seconds,
-            quantity,
-            listens,
-            ..
-        } = *claim;
         let statement = &sql::CLAIM_RUNS;
-        let bind = args![worker, lease_seconds, quantity, listens];
+        let bind = || claim.arguments();
         let rows = self.call_own(claim.queue, statement, bind).await?;
         all(statement, &rows, |row| ClaimedRow::read(row, true))
     }
@@ -51,15 +55,13 @@ impl Db {
         &self,
         claim: &Claim<'_>,
     ) -> Result<Vec<ClaimedRow>, DbError> {
-        let Claim {
-            queue,
-            worker,
-            lease_seconds,
-            quantity,
-            ..
-        } = *claim;
         let statement = &sql::CLAIM_TASK;
-        let bind = args![queue.as_str(), worker, lease_seconds, quantity];
+        let bind = args![
+            claim.queue.as_str(),
+            claim.worker,
+            claim.lease_seconds,
+            claim.quantity
+        ];
         let rows = self.call(None, statement, Repeat::Unsafe, bind).await?;
         all(statement, &rows, |row| ClaimedRow::read(row, false))
     }
@@ -70,29 +72,14 @@ impl Db {
         spawn: &NewSpawn,
         claim: &Claim<'_>,
     ) -> Result<(SpawnRow, Vec<ClaimedRow>), DbError> {
-        let Claim {
-            worker,
-            lease_seconds,
-            quantity,
-            listens,
-            ..
-        } = *claim;
-        let NewSpawn {
-            name,
-            params,
-            options,
-            ..
-        } = spawn;
         let statement = &sql::SPAWN_AND_CLAIM;
-        let bind = args![
-            worker,
-            lease_seconds,
-            quantity,
-            listens,
-            name,
-            params,
-            options
-        ];
+        let bind = || {
+            let mut arguments = claim.arguments()?;
+            arguments.add(&spawn.name)?;
+            arguments.add(&spawn.params)?;
+            arguments.add(&spawn.options)?;
+            Ok(arguments)
+        };
         let rows = self.call_own(claim.queue, statement, bind).await?;
         let spawned = one(statement, &rows, |row| {
             Ok(SpawnRow {
@@ -111,26 +98,15 @@ impl Db {
         event: &NewEvent,
         claim: &Claim<'_>,
     ) -> Result<Vec<ClaimedRow>, DbError> {
-        let Claim {
-            queue,
-            worker,
-            lease_seconds,
-            quantity,
-            listens,
-        } = *claim;
-        let NewEvent { name, payload } = event;
         let statement = &sql::EMIT_AND_CLAIM;
-        let queue_name = queue.as_str();
-        let bind = args![
-            worker,
-            lease_seconds,
-            quantity,
-            listens,
-            queue_name,
-            name,
-            payload
-        ];
-        let rows = self.call_own(queue, statement, bind).await?;
+        let bind = || {
+            let mut arguments = claim.arguments()?;
+            arguments.add(claim.queue.as_str())?;
+            arguments.add(&event.name)?;
+            arguments.add(&event.payload)?;
+            Ok(arguments)
+        };
+        let rows = self.call_own(claim.queue, statement, bind).await?;
         claimed(statement, &rows)
     }
 }

@@ -44,12 +44,12 @@ pub(crate) struct SpawnRow {
 impl NewSpawn {
     /// Whether it may have been spawned before.
     pub(crate) fn may_exist(&self) -> bool {
-        self.has("idempotency_key") || self.has("unique")
+        self.may_repeat() || self.has("unique")
     }
 
     /// Whether a second sending does nothing.
     pub(crate) fn may_repeat(&self) -> bool {
-        self.has("idempotency_key")
+        has_key(&self.options)
     }
 
     /// Whether it is not due at once.
@@ -91,6 +91,11 @@ impl SpawnRow {
     }
 }
 
+/// Only a key makes a second sending harmless.
+fn has_key(options: &Value) -> bool {
+    options.get("idempotency_key").is_some()
+}
+
 /// A list for `spawn_tasks`, which takes one for many that are alike.
 fn one_for_all<T: PartialEq>(list: impl Iterator<Item = T> + Clone) -> Vec<T> {
     let mut others = list.clone();
@@ -110,9 +115,7 @@ impl Db {
         params: &Value,
         options: &Value,
     ) -> Result<SpawnRow, DbError> {
-        // Only a key makes a second sending harmless.
-        let has_key = options.get("idempotency_key").is_some();
-        let repeat = if has_key {
+        let repeat = if has_key(options) {
             Repeat::Safe
         } else {
             Repeat::Unsafe
